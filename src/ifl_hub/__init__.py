@@ -1,0 +1,43 @@
+"""ifl-hub: image forgery localization on the Hugging Face ecosystem.
+
+Importing the package registers its models, image processor and pipelines with transformers. Configs, models,
+processor and pipelines are imported at once; everything that needs an optional dependency is imported on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .checkpoints import checkpoint_path, list_checkpoints
+from .image_processing import IflImageProcessor
+from .modeling.auto import AutoModelForImageForgeryLocalization
+from .modeling.outputs import ImageForgeryLocalizationOutput
+from .modeling.sumi_ifl import SumiIflConfig, SumiIflForImageForgeryLocalization
+from .pipelines import ImageForgeryLocalizationPipeline
+from .registration import register
+
+if TYPE_CHECKING:
+    from .data import ForgerySynthesizer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AutoModelForImageForgeryLocalization",
+    "ForgerySynthesizer",
+    "IflImageProcessor",
+    "ImageForgeryLocalizationOutput",
+    "ImageForgeryLocalizationPipeline",
+    "SumiIflConfig",
+    "SumiIflForImageForgeryLocalization",
+    "checkpoint_path",
+    "list_checkpoints",
+]
+
+_LAZY = {"ForgerySynthesizer": ".data"}
+
+register()
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

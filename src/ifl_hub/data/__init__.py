@@ -1,0 +1,5 @@
+"""Data: photo pools, forgery synthesis."""
+
+from .synthesis import ForgerySynthesizer
+
+__all__ = ["ForgerySynthesizer"]
