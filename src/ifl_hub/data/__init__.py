@@ -1,5 +1,6 @@
 """Data: photo pools, forgery synthesis."""
 
-from .synthesis import ForgerySynthesizer
+from .photos import Cutout, PhotoPool
+from .synthesis import DEFAULT_MIXTURE, ForgerySynthesizer
 
-__all__ = ["ForgerySynthesizer"]
+__all__ = ["DEFAULT_MIXTURE", "Cutout", "ForgerySynthesizer", "PhotoPool"]

@@ -1,0 +1,105 @@
+"""The picture that a forgery happens to: a crop of a pool's photo at some scale, with a life of its own behind it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .histories import KERNELS, apply_steps, plan_history, resize
+from .photos import PhotoPool
+
+
+@dataclass(frozen=True)
+class Host:
+    """A canvas and where in its photo it came from.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, history applied.
+        photo: Index of the photo in the pool.
+        crop: (top, left, height, width) in the photo's pixels.
+        flipped: Whether the crop was mirrored left to right.
+        record: All of it, and the history, JSON-able.
+    """
+
+    image: np.ndarray
+    photo: int
+    crop: tuple[int, int, int, int]
+    flipped: bool
+    record: dict[str, Any]
+
+
+def draw_host(rng: np.random.Generator, pool: PhotoPool, height: int, width: int, grid: tuple[int, int] | None) -> Host:
+    """Draws a photo, a scale, a crop, a flip and a history.
+
+    A third of the canvases are native pixels, a third show most of the photo (as a thumbnail does), the rest lie between.
+    A photo too small for the canvas is enlarged to fit.
+
+    Args:
+        rng: The source of every choice.
+        pool: The photos.
+        height: Height of the canvas.
+        width: Width of the canvas.
+        grid: Preferred (row, column) offset of the last compression's grid; None for any.
+    """
+    index = int(rng.integers(len(pool)))
+    photo = pool.photo(index)
+    scale = _draw_scale(rng, max(height / photo.shape[0], width / photo.shape[1]))
+    crop_height = min(photo.shape[0], max(1, round(height / scale)))
+    crop_width = min(photo.shape[1], max(1, round(width / scale)))
+    top = int(rng.integers(photo.shape[0] - crop_height + 1))
+    left = int(rng.integers(photo.shape[1] - crop_width + 1))
+    kernel = KERNELS[int(rng.integers(len(KERNELS)))]
+    image = resize(photo[top : top + crop_height, left : left + crop_width], height, width, kernel)
+    flipped = bool(rng.random() < 0.5)
+    image = np.ascontiguousarray(image[:, ::-1] if flipped else image)
+    history = plan_history(rng, grid)
+    crop = (top, left, crop_height, crop_width)
+    record = {
+        "photo": pool.photos[index].name,
+        "photo_index": index,
+        "crop": list(crop),
+        "size": [height, width],
+        "kernel": kernel if (crop_height, crop_width) != (height, width) else None,
+        "flipped": flipped,
+        "history": history,
+    }
+    return Host(apply_steps(image, history), index, crop, flipped, record)
+
+
+def _draw_scale(rng: np.random.Generator, smallest: float) -> float:
+    """Canvas pixels per photo pixel, not below `smallest`, where the crop is as large as the photo allows."""
+    choice = rng.random()
+    if choice < 0.35:
+        return max(1.0, smallest)
+    if choice < 0.7:
+        return smallest * float(rng.uniform(1.0, 1.3))
+    return float(np.exp(rng.uniform(np.log(smallest), np.log(max(1.25, smallest)))))
+
+
+def object_in_view(rng: np.random.Generator, pool: PhotoPool, host: Host) -> np.ndarray | None:
+    """The outline of one of the photo's known objects on the canvas.
+
+    Returns:
+        (H, W) float32 alpha of an object of which most is in view, or None where there is none.
+    """
+    seen = [alpha for index in pool.objects_in(host.photo) if (alpha := _on_canvas(pool, index, host)) is not None]
+    return seen[int(rng.integers(len(seen)))] if seen else None
+
+
+def _on_canvas(pool: PhotoPool, index: int, host: Host) -> np.ndarray | None:
+    cut = pool.cutout(index)
+    if cut.box is None:
+        return None
+    top, left, height, width = host.crop
+    rows, columns = cut.alpha.shape
+    row, column = cut.box[0] - top, cut.box[1] - left
+    visible_rows = min(row + rows, height) - max(row, 0)
+    visible_columns = min(column + columns, width) - max(column, 0)
+    if visible_rows < 0.7 * rows or visible_columns < 0.7 * columns:
+        return None
+    crop = np.zeros((height, width), np.float32)
+    crop[max(row, 0) : row + rows, max(column, 0) : column + columns] = cut.alpha[
+        max(-row, 0) : max(-row, 0) + visible_rows, max(-column, 0) : max(-column, 0) + visible_columns
+    ]
+    alpha = resize(crop, *host.image.shape[:2], "linear")
+    return np.ascontiguousarray(alpha[:, ::-1]) if host.flipped else alpha

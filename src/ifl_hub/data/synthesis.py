@@ -1,0 +1,140 @@
+"""Forgeries made on the fly from authentic photos, as many as a training run can eat.
+
+The networks see what low-level traces a composite leaves, so realism here decides what they learn. Authentic and forged
+samples go through the same histories before and after; only what happens in between differs.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from .histories import KERNELS, apply_steps, draw_grid, plan_final, resize
+from .hosts import Host, draw_host
+from .manipulations import MANIPULATIONS, Edit
+from .photos import PhotoPool
+
+DEFAULT_MIXTURE: Mapping[str, float] = MappingProxyType(
+    {"splicing": 0.36, "copy_move": 0.28, "removal": 0.1, "retouch": 0.11, "authentic": 0.15}
+)
+MIN_FORGED, MAX_FORGED = 0.003, 0.6  # share of the picture that a forged sample's mask covers
+_ATTEMPTS = 60
+
+
+class ForgerySynthesizer:
+    """A seeded, map-style data set of forged and authentic pictures, made when they are asked for.
+
+    A sample depends on `(seed, index)`, the pool, the size and the mixture only, so it is the same in whatever worker it is
+    made. It works as a `torch.utils.data.Dataset`; samples are independent, so shuffling them gains nothing.
+
+    Args:
+        pool: The photos and cut-outs to forge from.
+        size: Side of the square samples, or (height, width), in pixels; at least 32. Smaller photos are enlarged to fit.
+        seed: Seed of the whole series.
+        mixture: Relative frequency of each kind: `splicing`, `copy_move`, `removal`, `retouch`, `authentic`. Kinds left out
+            do not occur. By default 36 % splicing, 28 % copy-move, 10 % removal, 11 % retouching and 15 % authentic.
+        length: How many samples the series has; it costs nothing.
+
+    Raises:
+        ValueError: If the size is too small or the mixture names an unknown kind or has nothing to draw.
+    """
+
+    def __init__(
+        self,
+        pool: PhotoPool,
+        size: int | tuple[int, int] = 256,
+        seed: int = 0,
+        mixture: Mapping[str, float] | None = None,
+        length: int = 1_000_000,
+    ) -> None:
+        self.pool = pool
+        self.height, self.width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+        if min(self.height, self.width) < 32:
+            raise ValueError(f"size must be at least 32 pixels each way, not {self.height}x{self.width}")
+        if seed < 0:
+            raise ValueError(f"seed must not be negative, but is {seed}")
+        self.seed = seed
+        self.length = length
+        self.mixture = _normalised(DEFAULT_MIXTURE if mixture is None else mixture)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Makes one sample.
+
+        Returns:
+            `image` (H, W, 3) uint8 RGB, `mask` (H, W) uint8 with 1 where forged, `label` 1 for forged and 0 for authentic,
+            and `record`, a JSON-able account of everything that was done.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} is not in 0..{len(self) - 1}; a larger `length` costs nothing")
+        _one_thread_per_worker()
+        rng = np.random.default_rng([self.seed, index])
+        kind = str(rng.choice(list(self.mixture), p=list(self.mixture.values())))
+        for attempt in range(_ATTEMPTS):
+            before, edit, grid = self._compose(rng, kind)
+            if edit is None or not _really_changed(before.image, edit):
+                continue
+            image, mask, after = self._finish(rng, edit, grid)
+            if kind != "authentic" and not MIN_FORGED <= float(mask.mean()) <= MAX_FORGED:
+                continue
+            record = {"kind": kind, "seed": self.seed, "index": index, "attempt": attempt, "host": before.record}
+            record |= {"edit": edit.record, "after": after}
+            return {"image": image, "mask": mask, "label": int(kind != "authentic"), "record": record}
+        raise RuntimeError(
+            f"no {kind} sample with a visible change came out of {_ATTEMPTS} attempts (seed {self.seed}, index {index}); "
+            "give the pool more, larger or less uniform photos"
+        )
+
+    def _compose(self, rng: np.random.Generator, kind: str) -> tuple[Host, Edit | None, tuple[int, int]]:
+        """A host and its edit, before anything happens to the picture as a whole."""
+        factor = float(rng.uniform(0.8, 1.2)) if rng.random() < 0.2 else 1.0
+        grid = (0, 0) if rng.random() < 0.6 else draw_grid(rng)
+        height, width = round(self.height / factor), round(self.width / factor)
+        host = draw_host(rng, self.pool, height, width, grid if factor == 1.0 else None)
+        if kind == "authentic":
+            return host, Edit(host.image, np.zeros((height, width), np.float32), {}), grid
+        return host, MANIPULATIONS[kind](rng, self.pool, host), grid
+
+    def _finish(
+        self, rng: np.random.Generator, edit: Edit, grid: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        """Resizes picture and alpha to the sample's size, then filters and compresses the picture."""
+        kernel = KERNELS[int(rng.integers(len(KERNELS)))]
+        image = resize(edit.image, self.height, self.width, kernel)
+        alpha = resize(edit.alpha, self.height, self.width, "linear")
+        steps = plan_final(rng, grid)
+        resized = {"from": list(edit.alpha.shape), "kernel": kernel} if image is not edit.image else None
+        return apply_steps(image, steps), (alpha > 0.5).astype(np.uint8), {"resize": resized, "steps": steps}
+
+
+def _normalised(mixture: Mapping[str, float]) -> dict[str, float]:
+    known = set(DEFAULT_MIXTURE)
+    if unknown := sorted(set(mixture) - known):
+        raise ValueError(f"unknown kinds in the mixture: {', '.join(unknown)}; there are: {', '.join(DEFAULT_MIXTURE)}")
+    total = sum(mixture.values())
+    if min(mixture.values(), default=0) < 0 or not total > 0:
+        raise ValueError(f"the mixture needs frequencies of at least 0 with a positive sum, not {dict(mixture)}")
+    return {kind: frequency / total for kind, frequency in mixture.items()}
+
+
+def _really_changed(before: np.ndarray, edit: Edit) -> bool:
+    """Whether an edit altered what its mask claims: half of the pixels, by a grey level on average."""
+    forged = edit.alpha > 0.5
+    if not edit.record:
+        return True
+    if not forged.any():
+        return False
+    difference = np.abs(edit.image[forged].astype(np.int16) - before[forged]).max(axis=1)
+    return float((difference > 0).mean()) >= 0.5 and float(difference.mean()) >= 1.0
+
+
+def _one_thread_per_worker() -> None:
+    """Keeps worker processes from fighting over cores; the main process's setting is the caller's."""
+    import cv2
+    from torch.utils.data import get_worker_info
+
+    if get_worker_info() is not None:
+        cv2.setNumThreads(0)
