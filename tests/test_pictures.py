@@ -322,3 +322,20 @@ def test_a_wrong_folder_is_one_line(tmp_path):
     run = gather(tmp_path / "out", "--bring", tmp_path / "nowhere")
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.strip() == f"{tmp_path / 'nowhere'} is not a folder; give one that exists"
+
+
+# The page about it
+
+
+def test_the_page_counts_what_the_manifest_holds():
+    page = (Path(__file__).parents[1] / "docs" / "pictures.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+/\S+)` \| (\d+) \| (\d+) \| (.+?) \|", page, flags=re.MULTILINE)
+    counted = Counter((f"{picture.role}s/{picture.source}", picture.split) for picture in load_manifest())
+    licences = defaultdict(set)
+    for picture in load_manifest():
+        licences[f"{picture.role}s/{picture.source}"].add(picture.licence)
+    told = {
+        (folder, split): int(n) for folder, *ns, _ in rows for split, n in zip(("train", "validation"), ns, strict=True)
+    }
+    assert {key: number for key, number in told.items() if number} == counted
+    assert {folder: set(terms.split(", ")) for folder, _, _, terms in rows} == licences
