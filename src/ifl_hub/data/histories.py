@@ -1,9 +1,10 @@
 """What happened to pixels before and after a forgery: compression, resampling, noise, sharpening, tone.
 
-A history is *planned* first (a JSON-able list of steps) and *applied* afterwards, so that the same steps can be applied to
-another picture, written to a record, and so that forged and authentic samples provably draw from one distribution.
+A history is *planned* first (a JSON-able list of steps) and *applied* afterwards, so that the same steps can be
+applied to another picture or written to a record, and so that forged and authentic samples share one distribution.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,9 +63,21 @@ def plan_jpeg(rng: np.random.Generator, low: int, high: int, grid: tuple[int, in
 
 
 def plan_noise(rng: np.random.Generator, low: float, high: float) -> Step:
-    """Gaussian noise with a standard deviation in grey levels, grey (as from film) or per channel (as from a sensor)."""
+    """Gaussian noise, its standard deviation in grey levels; grey (as from film) or per channel (as from a sensor)."""
     sigma = round(float(rng.uniform(low, high)), 2)
     return {"op": "noise", "sigma": sigma, "grey": bool(rng.random() < 0.3), "seed": int(rng.integers(2**31))}
+
+
+def plan_gain(rng: np.random.Generator, spread: float, offset: float) -> Step:
+    """A common change of contrast and brightness, and a third as much of it per channel."""
+    gain = 1 + rng.uniform(-spread, spread) + rng.uniform(-spread, spread, 3) / 3
+    shift = rng.uniform(-offset, offset) + rng.uniform(-offset, offset, 3) / 3
+    return {"op": "gain", "gain": [round(float(v), 3) for v in gain], "offset": [round(float(v), 1) for v in shift]}
+
+
+def draw_kernel(rng: np.random.Generator) -> str:
+    """One of `KERNELS`."""
+    return KERNELS[int(rng.integers(len(KERNELS)))]
 
 
 def _plan_tone(rng: np.random.Generator) -> Step:
@@ -119,8 +132,9 @@ def _jpeg(image: np.ndarray, quality: int, sampling: str, grid: list[int]) -> np
     top, left = grid
     framed = cv2.copyMakeBorder(image, top, 0, left, 0, cv2.BORDER_REFLECT_101) if top or left else image
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor]
-    _, encoded = cv2.imencode(".jpg", framed[..., ::-1], options)
-    return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[top:, left:, ::-1])
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(framed, cv2.COLOR_RGB2BGR), options)
+    decoded: np.ndarray = cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return np.ascontiguousarray(decoded[top:, left:])
 
 
 def _noise(image: np.ndarray, sigma: float, grey: bool, seed: int) -> np.ndarray:
@@ -170,7 +184,7 @@ def to_uint8(values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-_APPLY = {
+_APPLY: dict[str, Callable[..., np.ndarray]] = {
     "jpeg": _jpeg,
     "noise": _noise,
     "tone": _tone,

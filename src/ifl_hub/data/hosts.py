@@ -1,11 +1,15 @@
-"""The picture that a forgery happens to: a crop of a pool's photo at some scale, with a life of its own behind it."""
+"""The picture that a forgery happens to, and what comes out.
+
+A host is a crop of one of the pool's photos at some scale, with a life of its own behind it; an edit is what a
+manipulation makes of it.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .histories import KERNELS, apply_steps, plan_history, resize
+from .histories import apply_steps, draw_kernel, plan_history, resize
 from .photos import PhotoPool
 
 
@@ -28,11 +32,26 @@ class Host:
     record: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Edit:
+    """An edited picture.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        alpha: (H, W) float32 in [0, 1], how much of each pixel is new.
+        record: What was done, JSON-able.
+    """
+
+    image: np.ndarray
+    alpha: np.ndarray
+    record: dict[str, Any]
+
+
 def draw_host(rng: np.random.Generator, pool: PhotoPool, height: int, width: int, grid: tuple[int, int] | None) -> Host:
     """Draws a photo, a scale, a crop, a flip and a history.
 
-    A third of the canvases are native pixels, a third show most of the photo (as a thumbnail does), the rest lie between.
-    A photo too small for the canvas is enlarged to fit.
+    A third of the canvases are native pixels, a third show most of the photo (as a thumbnail does), the rest lie
+    between. A photo too small for the canvas is enlarged to fit.
 
     Args:
         rng: The source of every choice.
@@ -48,7 +67,7 @@ def draw_host(rng: np.random.Generator, pool: PhotoPool, height: int, width: int
     crop_width = min(photo.shape[1], max(1, round(width / scale)))
     top = int(rng.integers(photo.shape[0] - crop_height + 1))
     left = int(rng.integers(photo.shape[1] - crop_width + 1))
-    kernel = KERNELS[int(rng.integers(len(KERNELS)))]
+    kernel = draw_kernel(rng)
     image = resize(photo[top : top + crop_height, left : left + crop_width], height, width, kernel)
     flipped = bool(rng.random() < 0.5)
     image = np.ascontiguousarray(image[:, ::-1] if flipped else image)
@@ -101,5 +120,5 @@ def _on_canvas(pool: PhotoPool, index: int, host: Host) -> np.ndarray | None:
     crop[max(row, 0) : row + rows, max(column, 0) : column + columns] = cut.alpha[
         max(-row, 0) : max(-row, 0) + visible_rows, max(-column, 0) : max(-column, 0) + visible_columns
     ]
-    alpha = resize(crop, *host.image.shape[:2], "linear")
+    alpha = resize(crop, host.image.shape[0], host.image.shape[1], "linear")
     return np.ascontiguousarray(alpha[:, ::-1]) if host.flipped else alpha

@@ -1,11 +1,11 @@
 """The pictures a synthesizer draws from: authentic photos, and objects cut out of photos.
 
-A training run asks for a thousand crops of the same few hundred photos, in several worker processes. So photos are decoded
-once per process, on first use, kept as plain `uint8` arrays within a memory budget, and never travel between processes.
+A training run asks for a thousand crops of the same few hundred photos, in several worker processes. So photos are
+decoded once per process, on first use, kept as `uint8` arrays within a memory budget, and never sent between processes.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,10 @@ class PhotoPool:
                 raise FileNotFoundError(f"{path} does not exist; list only files that do")
         indices = {photo: index for index, photo in enumerate(self.photos)}
         self._donors = [_donor_index(cutout, indices) for cutout in self.cutouts]
+        self._objects: dict[int, list[int]] = {}
+        for index, donor in enumerate(self._donors):
+            if donor is not None:
+                self._objects.setdefault(donor, []).append(index)
         self._cache: OrderedDict[tuple[str, int], Any] = OrderedDict()
 
     def __len__(self) -> int:
@@ -88,7 +92,7 @@ class PhotoPool:
 
     def photo(self, index: int) -> np.ndarray:
         """The photo as a read-only (H, W, 3) uint8 RGB array, its longer side at most `max_side`."""
-        return self._cached(("photo", index), lambda: self._decode_photo(index)[0])
+        return self._cached(("photo", index), lambda: self._decode_photo(index))
 
     def cutout(self, index: int) -> CutObject:
         """The cut-out, with its place in its donor where it was found again."""
@@ -96,9 +100,9 @@ class PhotoPool:
 
     def objects_in(self, photo: int) -> list[int]:
         """Indices of the cut-outs that were taken from this photo."""
-        return [index for index, donor in enumerate(self._donors) if donor == photo]
+        return list(self._objects.get(photo, ()))
 
-    def _cached(self, key: tuple[str, int], decode: Any) -> Any:
+    def _cached(self, key: tuple[str, int], decode: Callable[[], Any]) -> Any:
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
@@ -107,28 +111,27 @@ class PhotoPool:
             self._cache.popitem(last=False)
         return value
 
-    def _decode_photo(self, index: int) -> tuple[np.ndarray, float]:
-        photo = _read(self.photos[index], "RGB")
-        scale = min(1.0, self.max_side / max(photo.size))
-        if scale < 1.0:
-            photo = _shrink(photo, scale)
-        pixels = np.asarray(photo)
+    def _decode_photo(self, index: int) -> np.ndarray:
+        pixels = np.asarray(self._shrunk(_read(self.photos[index], "RGB"), self.photos[index]))
         pixels.flags.writeable = False
-        return pixels, scale
+        return pixels
+
+    def _shrunk(self, picture: Image.Image, donor: Path) -> Image.Image:
+        """The picture at the scale at which the photo that it comes from is kept."""
+        with Image.open(donor) as photo:
+            scale = min(1.0, self.max_side / max(photo.size))
+        width, height = (max(1, round(side * scale)) for side in picture.size)
+        return picture if scale == 1.0 else picture.resize((width, height), Image.Resampling.BOX)
 
     def _decode_cutout(self, index: int) -> CutObject:
-        picture = _read(self.cutouts[index].path, "RGBA")
-        donor = self._donors[index]
-        if donor is None:
-            scale = min(1.0, self.max_side / max(picture.size))
-        else:
-            _, scale = self._decode_photo(donor)
-        rgba = np.asarray(picture if scale == 1.0 else _shrink(picture, scale))
+        path, donor = self.cutouts[index].path, self._donors[index]
+        picture = self._shrunk(_read(path, "RGBA"), path if donor is None else self.photos[donor])
+        rgba = np.asarray(picture)
         image, alpha = np.ascontiguousarray(rgba[..., :3]), rgba[..., 3].astype(np.float32) / 255
         if not (alpha > 0.5).any():
-            raise ValueError(f"cut-out {self.cutouts[index].path} is wholly transparent; remove it from the pool")
+            raise ValueError(f"cut-out {path} is wholly transparent; remove it from the pool")
         box = None if donor is None else _locate(image, alpha, self.photo(donor))
-        return CutObject(self.cutouts[index].path.name, image, alpha, donor, box)
+        return CutObject(path.name, image, alpha, donor, box)
 
 
 def _donor_index(cutout: Cutout, indices: dict[Path, int]) -> int | None:
@@ -147,11 +150,6 @@ def _read(path: Path, mode: str) -> Image.Image:
             return ImageOps.exif_transpose(picture).convert(mode)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"cannot read {path} as a picture ({error}); remove it from the pool") from error
-
-
-def _shrink(picture: Image.Image, scale: float) -> Image.Image:
-    width, height = (max(1, round(side * scale)) for side in picture.size)
-    return picture.resize((width, height), Image.Resampling.BOX)
 
 
 def _nbytes(entry: np.ndarray | CutObject) -> int:

@@ -1,6 +1,6 @@
-"""Shapes of what gets pasted, removed or retouched: polygons, ellipses, rectangles, blobs and the outlines of real objects.
+"""Shapes of what gets pasted, removed or retouched: polygons, ellipses, rectangles, blobs, outlines of real objects.
 
-Forgers select with a lasso, a marquee or an object tool; a network that saw one kind of outline only would learn the outline.
+Forgers select with a lasso, a marquee or an object tool; a network that saw one outline only would learn it.
 """
 
 import numpy as np
@@ -38,19 +38,15 @@ def draw_region(
     return drawn, shape
 
 
-def feather(alpha: np.ndarray, sigma: float) -> np.ndarray:
-    """Softens an alpha's border with a Gaussian of `sigma` pixels; 0 leaves it hard.
+def draw_box(rng: np.random.Generator, canvas: tuple[int, ...], largest: float) -> tuple[int, int]:
+    """Height and width of a box on a canvas, each at least 3 pixels.
 
-    The box is not padded, so leave room around the shape where its soft border should be complete.
+    The area is log-uniform between 1 % of the canvas and the share `largest`, the aspect between 1:2.2 and 2.2:1.
     """
-    import cv2
-
-    return alpha if sigma <= 0 else cv2.GaussianBlur(alpha, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
-
-
-def draw_feather(rng: np.random.Generator) -> float:
-    """A feathering radius in pixels: half of all edits have hard edges."""
-    return round(float(rng.uniform(0.5, 2.0)), 2) if rng.random() < 0.5 else 0.0
+    area = float(np.exp(rng.uniform(np.log(0.01), np.log(largest)))) * canvas[0] * canvas[1]
+    aspect = float(np.exp(rng.uniform(-0.8, 0.8)))
+    height, width = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
+    return int(np.clip(height, 3, canvas[0])), int(np.clip(width, 3, canvas[1]))
 
 
 def _polygon(rng: np.random.Generator, height: int, width: int) -> np.ndarray:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .histories import KERNELS, apply_steps, draw_grid, plan_final, resize
-from .hosts import Host, draw_host
-from .manipulations import MANIPULATIONS, Edit
+from .histories import apply_steps, draw_grid, draw_kernel, plan_final, resize
+from .hosts import Edit, Host, draw_host
+from .manipulations import MANIPULATIONS
 from .photos import PhotoPool
 
 DEFAULT_MIXTURE: Mapping[str, float] = MappingProxyType(
@@ -25,15 +25,15 @@ _ATTEMPTS = 60
 class ForgerySynthesizer:
     """A seeded, map-style data set of forged and authentic pictures, made when they are asked for.
 
-    A sample depends on `(seed, index)`, the pool, the size and the mixture only, so it is the same in whatever worker it is
-    made. It works as a `torch.utils.data.Dataset`; samples are independent, so shuffling them gains nothing.
+    A sample depends on `(seed, index)`, the pool, the size and the mixture only, so it is the same in whatever worker
+    it is made. It works as a `torch.utils.data.Dataset`; samples are independent, so shuffling them gains nothing.
 
     Args:
         pool: The photos and cut-outs to forge from.
-        size: Side of the square samples, or (height, width), in pixels; at least 32. Smaller photos are enlarged to fit.
+        size: Side of the square samples, or (height, width), in pixels; at least 32. Smaller photos are enlarged.
         seed: Seed of the whole series.
-        mixture: Relative frequency of each kind: `splicing`, `copy_move`, `removal`, `retouch`, `authentic`. Kinds left out
-            do not occur. By default 36 % splicing, 28 % copy-move, 10 % removal, 11 % retouching and 15 % authentic.
+        mixture: Relative frequency of each kind: `splicing`, `copy_move`, `removal`, `retouch`, `authentic`. Kinds
+            left out do not occur. By default 36, 28, 10, 11 and 15 %.
         length: How many samples the series has; it costs nothing.
 
     Raises:
@@ -65,7 +65,7 @@ class ForgerySynthesizer:
         """Makes one sample.
 
         Returns:
-            `image` (H, W, 3) uint8 RGB, `mask` (H, W) uint8 with 1 where forged, `label` 1 for forged and 0 for authentic,
+            `image` (H, W, 3) uint8 RGB; `mask` (H, W) uint8, 1 where forged; `label`, 1 for forged and 0 for authentic;
             and `record`, a JSON-able account of everything that was done.
         """
         if not 0 <= index < len(self):
@@ -74,40 +74,36 @@ class ForgerySynthesizer:
         rng = np.random.default_rng([self.seed, index])
         kind = str(rng.choice(list(self.mixture), p=list(self.mixture.values())))
         for attempt in range(_ATTEMPTS):
-            before, edit, grid = self._compose(rng, kind)
-            if edit is None or not _really_changed(before.image, edit):
+            host, edit, after = self._compose(rng, kind)
+            if edit is None:
                 continue
-            image, mask, after = self._finish(rng, edit, grid)
-            if kind != "authentic" and not MIN_FORGED <= float(mask.mean()) <= MAX_FORGED:
-                continue
-            record = {"kind": kind, "seed": self.seed, "index": index, "attempt": attempt, "host": before.record}
-            record |= {"edit": edit.record, "after": after}
-            return {"image": image, "mask": mask, "label": int(kind != "authentic"), "record": record}
+            image, mask = self._finish(edit.image, edit.alpha, after)
+            if kind == "authentic" or (_really_changed(host.image, edit) and _sized_like_a_forgery(mask)):
+                record = {"kind": kind, "seed": self.seed, "index": index, "attempt": attempt}
+                record |= {"host": host.record, "edit": edit.record, "after": after}
+                return {"image": image, "mask": mask, "label": int(kind != "authentic"), "record": record}
         raise RuntimeError(
-            f"no {kind} sample with a visible change came out of {_ATTEMPTS} attempts (seed {self.seed}, index {index}); "
+            f"no {kind} sample with a visible change in {_ATTEMPTS} attempts (seed {self.seed}, index {index}); "
             "give the pool more, larger or less uniform photos"
         )
 
-    def _compose(self, rng: np.random.Generator, kind: str) -> tuple[Host, Edit | None, tuple[int, int]]:
-        """A host and its edit, before anything happens to the picture as a whole."""
+    def _compose(self, rng: np.random.Generator, kind: str) -> tuple[Host, Edit | None, dict[str, Any]]:
+        """A host, its edit, and the plan of what will happen to the picture as a whole."""
         factor = float(rng.uniform(0.8, 1.2)) if rng.random() < 0.2 else 1.0
-        grid = (0, 0) if rng.random() < 0.6 else draw_grid(rng)
         height, width = round(self.height / factor), round(self.width / factor)
+        grid = (0, 0) if rng.random() < 0.6 else draw_grid(rng)
         host = draw_host(rng, self.pool, height, width, grid if factor == 1.0 else None)
         if kind == "authentic":
-            return host, Edit(host.image, np.zeros((height, width), np.float32), {}), grid
-        return host, MANIPULATIONS[kind](rng, self.pool, host), grid
+            edit: Edit | None = Edit(host.image, np.zeros((height, width), np.float32), {})
+        else:
+            edit = MANIPULATIONS[kind](rng, self.pool, host)
+        return host, edit, {"resize": draw_kernel(rng), "steps": plan_final(rng, grid)}
 
-    def _finish(
-        self, rng: np.random.Generator, edit: Edit, grid: tuple[int, int]
-    ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-        """Resizes picture and alpha to the sample's size, then filters and compresses the picture."""
-        kernel = KERNELS[int(rng.integers(len(KERNELS)))]
-        image = resize(edit.image, self.height, self.width, kernel)
-        alpha = resize(edit.alpha, self.height, self.width, "linear")
-        steps = plan_final(rng, grid)
-        resized = {"from": list(edit.alpha.shape), "kernel": kernel} if image is not edit.image else None
-        return apply_steps(image, steps), (alpha > 0.5).astype(np.uint8), {"resize": resized, "steps": steps}
+    def _finish(self, image: np.ndarray, alpha: np.ndarray, after: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Brings picture and alpha to the sample's size, then filters and compresses the picture."""
+        image = resize(image, self.height, self.width, after["resize"])
+        alpha = resize(alpha, self.height, self.width, "linear")
+        return apply_steps(image, after["steps"]), (alpha > 0.5).astype(np.uint8)
 
 
 def _normalised(mixture: Mapping[str, float]) -> dict[str, float]:
@@ -123,12 +119,14 @@ def _normalised(mixture: Mapping[str, float]) -> dict[str, float]:
 def _really_changed(before: np.ndarray, edit: Edit) -> bool:
     """Whether an edit altered what its mask claims: half of the pixels, by a grey level on average."""
     forged = edit.alpha > 0.5
-    if not edit.record:
-        return True
     if not forged.any():
         return False
     difference = np.abs(edit.image[forged].astype(np.int16) - before[forged]).max(axis=1)
     return float((difference > 0).mean()) >= 0.5 and float(difference.mean()) >= 1.0
+
+
+def _sized_like_a_forgery(mask: np.ndarray) -> bool:
+    return MIN_FORGED <= float(mask.mean()) <= MAX_FORGED
 
 
 def _one_thread_per_worker() -> None:

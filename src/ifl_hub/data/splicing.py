@@ -1,0 +1,109 @@
+"""Splicing: a part of another picture, with another life behind it, pasted into the host."""
+
+from typing import Any
+
+import numpy as np
+
+from .histories import Step, apply_steps, draw_kernel, plan_gain, plan_history, resize
+from .hosts import Edit, Host, object_in_view
+from .patches import Patch, best_fitting, draw_feather, draw_place, feather, margin_for, paste, transform, window
+from .photos import PhotoPool
+from .regions import draw_box, draw_region
+
+_BACKGROUND, _OBJECT = 0.08, 0.6  # how often a background; else how often a cut-out and not a drawn region
+_LARGEST = 0.6  # of the canvas, a pasted part's box
+
+
+def splicing(rng: np.random.Generator, pool: PhotoPool, host: Host) -> Edit | None:
+    """Pastes an object, a region or a whole background of another photo."""
+    if rng.random() < _BACKGROUND:
+        return _replace_background(rng, pool, host)
+    draw = _object_patch if pool.cutouts and rng.random() < _OBJECT else _region_patch
+    patch, record = draw(rng, pool, host)
+    history = plan_history(rng)
+    angle = round(float(rng.uniform(-40, 40)), 1) if rng.random() < 0.3 else 0.0
+    mirrored, kernel = bool(rng.random() < 0.5), draw_kernel(rng)
+    patch = transform(Patch(apply_steps(patch.image, history), patch.alpha), record["scale"], angle, mirrored, kernel)
+    recolour = _plan_recolour(rng, patch, host.image)
+    places = [draw_place(rng, patch.alpha.shape, host.image.shape) for _ in range(8)]
+    careful, sigma = bool(rng.random() < 0.3), draw_feather(rng)
+    place = best_fitting(host.image, patch, places) if careful else places[0]
+    patch = Patch(apply_steps(patch.image, recolour), feather(patch.alpha, sigma))
+    image, alpha = paste(host.image, patch, *place)
+    record |= {"history": history, "angle": angle, "mirrored": mirrored, "kernel": kernel, "careful": careful}
+    return Edit(image, alpha, record | {"recolour": recolour, "feather": sigma, "place": list(place)})
+
+
+def _object_patch(rng: np.random.Generator, pool: PhotoPool, host: Host) -> tuple[Patch, dict[str, Any]]:
+    """A cut-out, surrounded by what was really around it where its donor is known."""
+    cut = pool.cutout(int(rng.integers(len(pool.cutouts))))
+    (height, width), canvas = cut.alpha.shape, host.image.shape
+    box = draw_box(rng, canvas, _LARGEST)
+    wanted = float(np.sqrt(box[0] * box[1] / (height * width)))
+    natural = height < canvas[0] and width < canvas[1] and rng.random() < 0.3
+    scale = 1.0 if natural else round(float(np.clip(wanted, 0.4, 1.6)), 3)
+    margin = margin_for(scale)
+    if cut.donor is not None and cut.box is not None:
+        top, left = cut.box[0] - margin, cut.box[1] - margin
+        around = window(pool.photo(cut.donor), top, left, height + 2 * margin, width + 2 * margin)
+    else:
+        around = window(cut.image, -margin, -margin, height + 2 * margin, width + 2 * margin)
+    return Patch(around, np.pad(cut.alpha, margin)), {"region": "object", "donor": cut.name, "scale": scale}
+
+
+def _region_patch(rng: np.random.Generator, pool: PhotoPool, host: Host) -> tuple[Patch, dict[str, Any]]:
+    """A drawn region of a photo other than the host's, if there is another."""
+    index = _other_photo(rng, pool, host)
+    photo = pool.photo(index)
+    scale = 1.0 if rng.random() < 0.35 else round(float(rng.uniform(0.4, 1.6)), 3)
+    box = draw_box(rng, host.image.shape, _LARGEST)
+    height, width = (min(max(8, round(side / scale)), room) for side, room in zip(box, photo.shape[:2], strict=True))
+    top, left = int(rng.integers(photo.shape[0] - height + 1)), int(rng.integers(photo.shape[1] - width + 1))
+    alpha, shape = draw_region(rng, height, width, pool)
+    margin = margin_for(scale)
+    around = window(photo, top - margin, left - margin, height + 2 * margin, width + 2 * margin)
+    record = {"region": shape, "donor": pool.photos[index].name, "source": [top, left, height, width], "scale": scale}
+    return Patch(around, np.pad(alpha, margin)), record
+
+
+def _replace_background(rng: np.random.Generator, pool: PhotoPool, host: Host) -> Edit:
+    """Replaces all beyond a wavy horizon, or all around a subject: what is forged is not always an object."""
+    index = _other_photo(rng, pool, host)
+    photo, (height, width) = pool.photo(index), host.image.shape[:2]
+    scale = max(height / photo.shape[0], width / photo.shape[1], float(rng.uniform(0.5, 1.0)))
+    rows, columns = min(photo.shape[0], round(height / scale)), min(photo.shape[1], round(width / scale))
+    top, left = int(rng.integers(photo.shape[0] - rows + 1)), int(rng.integers(photo.shape[1] - columns + 1))
+    history, kernel, sigma = plan_history(rng), draw_kernel(rng), draw_feather(rng)
+    donor = apply_steps(np.ascontiguousarray(photo[top : top + rows, left : left + columns]), history)
+    subject = object_in_view(rng, pool, host) if rng.random() < 0.5 else None
+    alpha = feather(_horizon(rng, height, width) if subject is None else 1 - subject, sigma)
+    image, alpha = paste(host.image, Patch(resize(donor, height, width, kernel), alpha), 0, 0)
+    record = {"region": "background", "donor": pool.photos[index].name, "source": [top, left, rows, columns]}
+    return Edit(image, alpha, record | {"history": history, "kernel": kernel, "feather": sigma})
+
+
+def _other_photo(rng: np.random.Generator, pool: PhotoPool, host: Host) -> int:
+    index = int(rng.integers(len(pool)))
+    return (index + 1) % len(pool) if index == host.photo else index
+
+
+def _horizon(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """An alpha of everything above a wavy line (now and then: below)."""
+    columns = np.linspace(0, 2 * np.pi, width)
+    line = np.full(width, rng.uniform(0.2, 0.5))
+    for frequency in (0.5, 1, 2, 4, 9):
+        line += rng.normal(0, 0.03 / np.sqrt(frequency)) * np.sin(frequency * columns + rng.uniform(0, 2 * np.pi))
+    above = (np.arange(height)[:, None] < line[None, :] * height).astype(np.float32)
+    return above if rng.random() < 0.8 else np.ascontiguousarray(above[::-1])
+
+
+def _plan_recolour(rng: np.random.Generator, patch: Patch, host: np.ndarray) -> list[Step]:
+    """Half of the foreign parts are recoloured: at random, or towards the host's mean as a careful forger does."""
+    choice = rng.random()
+    if choice < 0.25:
+        return [plan_gain(rng, 0.15, 12)]
+    opaque = patch.alpha > 0.5
+    if choice < 0.5 and opaque.any():
+        offset = rng.uniform(0.2, 0.6) * (host.mean(axis=(0, 1)) - patch.image[opaque].mean(axis=0))
+        return [{"op": "gain", "gain": [1.0, 1.0, 1.0], "offset": [round(float(value), 1) for value in offset]}]
+    return []
