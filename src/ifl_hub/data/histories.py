@@ -20,7 +20,7 @@ def plan_history(rng: np.random.Generator, grid: tuple[int, int] | None = None) 
 
     Args:
         rng: The source of every choice.
-        grid: (row, column) offset of the JPEG grid; None draws one.
+        grid: (row, column) offset that the JPEG grid has in two cases out of three; None for any.
     """
     steps: list[Step] = []
     if rng.random() < 0.2:
@@ -30,8 +30,9 @@ def plan_history(rng: np.random.Generator, grid: tuple[int, int] | None = None) 
     if rng.random() < 0.25:
         steps.append(plan_noise(rng, 0.5, 3.5))
     if rng.random() < 0.6:
-        drawn = grid is None or rng.random() < 0.3
-        steps.append(plan_jpeg(rng, 60, 98, draw_grid(rng) if grid is None or drawn else grid))
+        if grid is None or rng.random() < 0.3:
+            grid = draw_grid(rng)
+        steps.append(plan_jpeg(rng, 60, 98, grid))
     return steps
 
 

@@ -8,10 +8,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+from ..image_processing.loading import load_image
 
 _CACHE_BYTES = 1 << 30
 _EXACT_MATCH = 2.0  # mean grey levels by which a cut-out may differ from the place it was cut from
@@ -48,12 +50,26 @@ class CutObject:
     donor: int | None
     box: tuple[int, int] | None
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that the pixels take."""
+        return self.image.nbytes + self.alpha.nbytes
+
+
+class _KeptPhoto(NamedTuple):
+    pixels: np.ndarray
+    scale: float
+
+    @property
+    def nbytes(self) -> int:
+        return self.pixels.nbytes
+
 
 class PhotoPool:
     """Photos and cut-outs, decoded lazily and cached per process.
 
     Args:
-        photos: Picture files. EXIF orientation is applied; anything Pillow reads is converted to RGB.
+        photos: Picture files, read as `load_image` does: upright 8-bit RGB.
         cutouts: RGBA pictures; a cut-out's donor must be one of `photos` or None.
         max_side: Larger photos are area-downscaled once, so that their longer side has this many pixels.
 
@@ -92,7 +108,7 @@ class PhotoPool:
 
     def photo(self, index: int) -> np.ndarray:
         """The photo as a read-only (H, W, 3) uint8 RGB array, its longer side at most `max_side`."""
-        return self._cached(("photo", index), lambda: self._decode_photo(index))
+        return self._kept(index).pixels
 
     def cutout(self, index: int) -> CutObject:
         """The cut-out, with its place in its donor where it was found again."""
@@ -102,31 +118,30 @@ class PhotoPool:
         """Indices of the cut-outs that were taken from this photo."""
         return list(self._objects.get(photo, ()))
 
+    def _kept(self, index: int) -> _KeptPhoto:
+        return self._cached(("photo", index), lambda: self._decode_photo(index))
+
     def _cached(self, key: tuple[str, int], decode: Callable[[], Any]) -> Any:
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
         value = self._cache[key] = decode()
-        while len(self._cache) > 1 and sum(_nbytes(entry) for entry in self._cache.values()) > _CACHE_BYTES:
+        while len(self._cache) > 1 and sum(entry.nbytes for entry in self._cache.values()) > _CACHE_BYTES:
             self._cache.popitem(last=False)
         return value
 
-    def _decode_photo(self, index: int) -> np.ndarray:
-        pixels = np.asarray(self._shrunk(_read(self.photos[index], "RGB"), self.photos[index]))
+    def _decode_photo(self, index: int) -> _KeptPhoto:
+        picture = Image.fromarray(load_image(self.photos[index]).pixels)
+        scale = min(1.0, self.max_side / max(picture.size))
+        pixels = np.array(_shrunk(picture, scale))
         pixels.flags.writeable = False
-        return pixels
-
-    def _shrunk(self, picture: Image.Image, donor: Path) -> Image.Image:
-        """The picture at the scale at which the photo that it comes from is kept."""
-        with Image.open(donor) as photo:
-            scale = min(1.0, self.max_side / max(photo.size))
-        width, height = (max(1, round(side * scale)) for side in picture.size)
-        return picture if scale == 1.0 else picture.resize((width, height), Image.Resampling.BOX)
+        return _KeptPhoto(pixels, scale)
 
     def _decode_cutout(self, index: int) -> CutObject:
         path, donor = self.cutouts[index].path, self._donors[index]
-        picture = self._shrunk(_read(path, "RGBA"), path if donor is None else self.photos[donor])
-        rgba = np.asarray(picture)
+        picture = _read_cutout(path)
+        scale = min(1.0, self.max_side / max(picture.size)) if donor is None else self._kept(donor).scale
+        rgba = np.asarray(_shrunk(picture, scale))
         image, alpha = np.ascontiguousarray(rgba[..., :3]), rgba[..., 3].astype(np.float32) / 255
         if not (alpha > 0.5).any():
             raise ValueError(f"cut-out {path} is wholly transparent; remove it from the pool")
@@ -144,16 +159,17 @@ def _donor_index(cutout: Cutout, indices: dict[Path, int]) -> int | None:
     return indices[Path(cutout.donor)]
 
 
-def _read(path: Path, mode: str) -> Image.Image:
+def _read_cutout(path: Path) -> Image.Image:
     try:
         with Image.open(path) as picture:
-            return ImageOps.exif_transpose(picture).convert(mode)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"cannot read {path} as a picture ({error}); remove it from the pool") from error
+            return picture.convert("RGBA")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"{path}: not a readable cut-out ({error}); remove it from the pool") from error
 
 
-def _nbytes(entry: np.ndarray | CutObject) -> int:
-    return entry.nbytes if isinstance(entry, np.ndarray) else entry.image.nbytes + entry.alpha.nbytes
+def _shrunk(picture: Image.Image, scale: float) -> Image.Image:
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    return picture if scale == 1.0 else picture.resize((width, height), Image.Resampling.BOX)
 
 
 def _locate(image: np.ndarray, alpha: np.ndarray, donor: np.ndarray) -> tuple[int, int] | None:

@@ -23,7 +23,7 @@ def draw_region(
         pool: Where object outlines come from; without cut-outs none are drawn.
 
     Returns:
-        (height, width) float32 in [0, 1] and the shape's name, one of `SHAPES`.
+        (height, width) float32 in [0, 1], somewhere above 0.5, and the shape's name, one of `SHAPES`.
     """
     weights = np.array([0.25, 0.12, 0.08, 0.2, 0.35 if pool is not None and pool.cutouts else 0.0])
     shape = SHAPES[int(rng.choice(len(SHAPES), p=weights / weights.sum()))]
@@ -31,7 +31,10 @@ def draw_region(
         outline = pool.cutout(int(rng.integers(len(pool.cutouts)))).alpha
         if rng.random() < 0.5:
             outline = outline[:, ::-1]
-        return resize(np.ascontiguousarray(outline), height, width, "linear"), shape
+        outline = resize(np.ascontiguousarray(outline), height, width, "area")
+        if (outline > 0.5).any():
+            return outline, shape
+        shape = "ellipse"
     drawn = {"polygon": _polygon, "ellipse": _ellipse, "rectangle": _rectangle, "blob": _blob}[shape](
         rng, height, width
     )
