@@ -1,9 +1,21 @@
 """Configuration of SUMI-IFL: defaults are the paper's; where it is silent, the docstring says what we chose."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from huggingface_hub.dataclasses import strict
+from transformers.activations import ACT2FN
 from transformers.configuration_utils import PreTrainedConfig
+
+_MINIMA = {
+    1: (
+        *("num_channels", "base_channels", "num_levels", "blocks_per_level", "stem_stride", "latent_channels"),
+        *("attention_reduction", "spatial_kernel_size"),
+    ),
+    0: (
+        *("channel_increment", "num_reasoning_blocks", "positive_weight"),
+        *("sufficiency_weight", "sufficiency_ce_weight", "minimality_weight", "auxiliary_weight"),
+    ),
+}
 
 
 @strict
@@ -65,7 +77,13 @@ class SumiIflConfig(PreTrainedConfig):
     """
 
     model_type = "sumi_ifl"
-    keys_to_ignore_at_inference = ("loss_terms", "auxiliary_logits", "fusion_weights", "branch_divergences")
+    # A list, because Trainer adds another one to it.
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [
+        "loss_terms",
+        "auxiliary_logits",
+        "fusion_weights",
+        "branch_divergences",
+    ]
 
     num_channels: int = 3
     base_channels: int = 32
@@ -116,9 +134,14 @@ class SumiIflConfig(PreTrainedConfig):
             raise ValueError(f"mask_noise_ratio must lie in [0, 1], got {self.mask_noise_ratio}")
         if self.spatial_kernel_size % 2 == 0:
             raise ValueError(f"spatial_kernel_size must be odd, got {self.spatial_kernel_size}")
-        for name in ("base_channels", "num_levels", "blocks_per_level", "latent_channels", "stem_stride"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.hidden_act not in ACT2FN:
+            raise ValueError(f"hidden_act must be one of {', '.join(sorted(ACT2FN))}; got {self.hidden_act!r}")
+        if self.sufficiency_temperature <= 0:
+            raise ValueError(f"sufficiency_temperature must be above 0, got {self.sufficiency_temperature}")
+        for minimum, names in _MINIMA.items():
+            for name in names:
+                if getattr(self, name) < minimum:
+                    raise ValueError(f"{name} must be at least {minimum}, got {getattr(self, name)}")
 
     @property
     def level_channels(self) -> list[int]:

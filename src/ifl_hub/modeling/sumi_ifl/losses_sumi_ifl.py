@@ -97,14 +97,16 @@ def gaussian_divergence(mean_p: Tensor, log_variance_p: Tensor, mean_q: Tensor, 
         0.5
     """
     lv_p, lv_q = clamp_log_variance(log_variance_p.float()), clamp_log_variance(log_variance_q.float())
-    difference = mean_p.float() - mean_q.float()
-    return 0.5 * (lv_q - lv_p + torch.exp(lv_p - lv_q) + difference.square() * torch.exp(-lv_q) - 1)
+    log_ratio, difference = lv_p - lv_q, mean_p.float() - mean_q.float()
+    # expm1: exp(x) - x - 1 loses every digit, and its sign, where the two variances are nearly equal.
+    excess = (torch.expm1(log_ratio) - log_ratio).clamp_min(0)
+    return 0.5 * (excess + difference.square() * torch.exp(-lv_q))
 
 
 def categorical_divergence(logits_p: Tensor, logits_q: Tensor) -> Tensor:
-    """KL between the softmax distributions over dimension 1; that dimension is kept with size 1."""
+    """KL between the softmax distributions over dimension 1, >= 0; that dimension is kept with size 1."""
     log_p, log_q = F.log_softmax(logits_p.float(), dim=1), F.log_softmax(logits_q.float(), dim=1)
-    return (log_p.exp() * (log_p - log_q)).sum(dim=1, keepdim=True)
+    return (log_p.exp() * (log_p - log_q)).sum(dim=1, keepdim=True).clamp_min(0)
 
 
 def minimality_loss(
@@ -164,7 +166,7 @@ def add_point_noise(
     """
     flat = labels.flatten(1)
     eligible = (flat == 1) if region == "foreground" else (flat != IGNORE_LABEL)
-    counts = (eligible.sum(1, dtype=torch.float64) * ratio).round().long()
+    counts = torch.tensor([round(ratio * area) for area in eligible.sum(1).tolist()], device=labels.device)
     scores = torch.rand(flat.shape, generator=generator, device=labels.device).masked_fill(~eligible, -1)
     order = scores.topk(int(counts.max()), dim=1).indices if len(counts) else flat[:, :0]
     chosen = torch.arange(order.shape[1], device=labels.device) < counts[:, None]

@@ -41,9 +41,11 @@ class SumiIflOutput(ImageForgeryLocalizationOutput):
             where it is switched on, `sufficiency_ce`; detached, before weighting. A term of weight 0 is not computed.
         logits: `(B, 1, H, W)`.
         image_logits: Always None, the method has no detection head.
-        auxiliary_logits: `(B, 1, H, W)`, the mask decoded from the encoded noisy ground truth; None without `labels`.
+        auxiliary_logits: `(B, 1, H, W)`, the mask decoded from the encoded noisy ground truth; None without `labels`
+            or where `auxiliary_weight` is 0.
         fusion_weights: `(3,)`, the weights of eq. 6 in the order of `config.branch_order`; they sum to 1.
-        branch_divergences: `(3,)`, KL[P_F || P_{F without f_i}] of each branch, detached; None without `labels`.
+        branch_divergences: `(3,)`, KL[P_F || P_{F without f_i}] of each branch, detached; None without `labels` or
+            where the sufficiency term is off.
     """
 
     auxiliary_logits: Tensor | None = None
@@ -179,6 +181,8 @@ class SumiIflFusion(nn.Module):
         weights = torch.cat([(1 - gamma) / 2, gamma, (1 - gamma) / 2])
         if without is None:
             return weights
+        if without == 1 and self.config.leave_one_out == "renormalize":
+            return weights.new_tensor([0.5, 0, 0.5])  # whatever gamma is, also where it is 1 and both weights are 0
         kept = torch.arange(3, device=weights.device) != without
         weights = torch.where(kept, weights, 0)
         return weights / weights.sum() if self.config.leave_one_out == "renormalize" else weights
@@ -186,7 +190,7 @@ class SumiIflFusion(nn.Module):
     def forward(self, features: Sequence[Tensor], without: int | None = None) -> Tensor:
         weights = self.weights(without).to(features[0].dtype)
         terms = [weights[i] * feature for i, feature in enumerate(features) if i != without]
-        return torch.stack(terms).sum(0) if len(terms) < 2 else sum(terms[1:], terms[0])
+        return sum(terms[1:], terms[0])
 
 
 class SumiIflReasoning(nn.Module):
@@ -263,7 +267,8 @@ class SumiIflPreTrainedModel(PreTrainedModel):
     input_modalities = ("image",)
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False
-    _no_split_modules = ("SumiIflResidualBlock",)
+    # A skip connection adds what the two ends of a U-Net computed, so one device must hold all of it.
+    _no_split_modules = ("SumiIflAttentionUNet", "SumiIflResidualBlock")
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -319,14 +324,17 @@ class SumiIflForImageForgeryLocalization(SumiIflPreTrainedModel):
         latent = self.reasoning(self.fusion(features))
         logits = self._decode(self._sample(latent), size)
         output = SumiIflOutput(logits=logits, fusion_weights=self.fusion.weights())
-        return output if labels is None else self._add_objective(output, features, latent, labels)
+        if labels is None:
+            return output
+        localization = mask_cross_entropy(logits, labels, self.config.positive_weight)  # eq. 11
+        return self._add_objective(output, localization, features, latent, labels)
 
     def _add_objective(
-        self, output: SumiIflOutput, features: list[Tensor], latent: Latent, labels: Tensor
+        self, output: SumiIflOutput, localization: Tensor, features: list[Tensor], latent: Latent, labels: Tensor
     ) -> SumiIflOutput:
         """Fill in the loss of eq. 15, L = L_loc + lambda1 L_SU + lambda2 L_MI + lambda3 L_aux, and its terms."""
         config = self.config
-        terms = {"localization": mask_cross_entropy(output.logits, labels, config.positive_weight)}  # eq. 11
+        terms = {"localization": localization}
         if config.sufficiency_weight or config.sufficiency_ce_weight:
             terms |= self._sufficiency_terms(output, features, latent, labels)
         if config.minimality_weight or config.auxiliary_weight:
@@ -378,18 +386,20 @@ class SumiIflForImageForgeryLocalization(SumiIflPreTrainedModel):
         config = self.config
         noisy = add_point_noise(labels, config.mask_noise_ratio, config.mask_noise_region) if self.training else labels
         encoded = self.mask_encoder(self._fold_mask(noisy).to(self.predictor.classifier.weight.dtype))
-        output.auxiliary_logits = self._decode(self._sample(encoded), labels.shape[-2:])
-        target = encoded
-        if config.minimality_stop_gradient == "mask":
-            target = (encoded[0].detach(), encoded[1].detach())
-        valid = (self._fold_mask(labels) != 0).any(1)
-        return {
-            "minimality": minimality_loss(
+        terms = {}
+        if config.minimality_weight:
+            target = encoded
+            if config.minimality_stop_gradient == "mask":
+                target = (encoded[0].detach(), encoded[1].detach())
+            valid = (self._fold_mask(labels) != 0).any(1)
+            terms["minimality"] = minimality_loss(
                 latent, target, valid, config.minimality_distribution, config.minimality_reduction
-            ),
+            )
+        if config.auxiliary_weight:
+            output.auxiliary_logits = self._decode(self._sample(encoded), labels.shape[-2:])
             # The target is the clean mask: the encoder must undo the noise.
-            "auxiliary": mask_cross_entropy(output.auxiliary_logits, labels, config.positive_weight),
-        }
+            terms["auxiliary"] = mask_cross_entropy(output.auxiliary_logits, labels, config.positive_weight)
+        return terms
 
     def _sample(self, latent: Latent) -> Tensor:
         """Draw z ~ N(mean, variance) in training, the mean otherwise; categorical latents are read as they are."""
@@ -410,11 +420,12 @@ class SumiIflForImageForgeryLocalization(SumiIflPreTrainedModel):
         """From the grid of Z to pixels, padding cropped."""
         if self.config.stem_stride > 1:
             logits = F.interpolate(logits, scale_factor=self.config.stem_stride, mode="bilinear", align_corners=False)
-        return logits[..., : size[0], : size[1]]
+        # A crop by negative padding: the strides of a slice would tie an exported graph to sizes that need none.
+        return F.pad(logits, (0, size[1] - logits.shape[3], 0, size[0] - logits.shape[2]))
 
     def _fold_mask(self, labels: Tensor) -> Tensor:
         """`(B, H, W)` labels to `(B, s², h, w)` of {-1, 0 ignored or padding, 1} on the grid of Z."""
-        signed = torch.where(labels == IGNORE_LABEL, 0, labels * 2 - 1)[:, None].float()
+        signed = torch.where(labels == IGNORE_LABEL, 0, labels.float() * 2 - 1)[:, None]
         divisor = self.config.size_divisor
         height, width = labels.shape[-2:]
         padded = F.pad(signed, (0, -width % divisor, 0, -height % divisor))
@@ -437,11 +448,10 @@ def pad_reflect(pixels: Tensor, divisor: int) -> Tensor:
     """Mirror the right and bottom border until both sides are multiples of `divisor`, however small the image."""
     for dimension in (2, 3):
         size = pixels.shape[dimension]
-        if size % divisor:
-            index = torch.arange(size + -size % divisor, device=pixels.device)
-            period = max(1, 2 * (size - 1))
-            index = index % period
-            pixels = pixels.index_select(dimension, torch.minimum(index, period - index))
+        period = max(1, 2 * (size - 1))
+        # No early return for sizes that fit: torch.export would hold every later input to the same branch.
+        index = torch.arange(size + -size % divisor, device=pixels.device) % period
+        pixels = pixels.index_select(dimension, torch.minimum(index, period - index))
     return pixels
 
 
