@@ -1,0 +1,43 @@
+"""Many small pictures on one sheet: people would rather look than read."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+GAP = 4
+
+
+def prediction_sheet(rows: Sequence[tuple[NDArray, NDArray, NDArray]], columns: int = 2) -> Image.Image:
+    """Image, predicted map and mask side by side, several triples a row.
+
+    Args:
+        rows: `(image (H, W, 3) uint8, probabilities (H, W) in [0, 1], mask (H, W) bool)`, all of one size.
+        columns: Triples in one row of the sheet.
+
+    Returns:
+        An RGB picture.
+
+    Example:
+        >>> import numpy as np
+        >>> image, zeros = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8))
+        >>> prediction_sheet([(image, zeros, zeros > 0)], columns=1).size
+        (36, 12)
+    """
+    triples = [
+        np.concatenate([_framed(image), _framed(_grey(probabilities)), _framed(_grey(mask.astype(np.float32)))], axis=1)
+        for image, probabilities, mask in rows
+    ]
+    blank = np.full_like(triples[0], 255)
+    triples += [blank] * (-len(triples) % columns)
+    lines = [np.concatenate(triples[i : i + columns], axis=1) for i in range(0, len(triples), columns)]
+    return Image.fromarray(np.concatenate(lines, axis=0))
+
+
+def _grey(values: NDArray) -> NDArray[np.uint8]:
+    return np.repeat((values * 255).round().astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _framed(picture: NDArray) -> NDArray:
+    return np.pad(picture, ((0, GAP), (0, GAP), (0, 0)), constant_values=255)

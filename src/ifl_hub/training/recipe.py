@@ -1,0 +1,135 @@
+"""A recipe says everything that decides a training run, so that one file and one command reproduce it."""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run on synthetic forgeries.
+
+    Args:
+        method: `model_type` of a registered method, such as `"sumi_ifl"`.
+        shape: Constructor of the config: `"paper"` for its defaults, or a class method such as `"small"`, `"tiny"`.
+        config: Overrides of single config fields.
+        pictures: Manifest of the pictures that may be used, relative to the recipe; None allows every picture found.
+        processor: Arguments of the `IflImageProcessor` that is saved with the weights.
+        crop_size: Side of the square training samples in pixels.
+        mixture: Probability of each kind of sample (`ForgerySynthesizer`); None for its defaults.
+        batch_size: Samples a step and process.
+        steps: Optimizer steps.
+        learning_rate: Peak of the schedule.
+        warmup_steps: Linear warm-up; a half cosine to 0 follows.
+        weight_decay: Of AdamW, on convolution weights only.
+        max_grad_norm: Gradient clipping.
+        ema_decay: Decay of the exponential moving average of the weights, which is what gets saved; 0 for none.
+        mixed_precision: accelerate's mixed precision.
+        seed: Decides the initial weights, every sample and every draw.
+        validation_samples: Fixed synthetic samples of photos that are never trained on.
+        validation_every: Steps between validations; each also writes a checkpoint.
+    """
+
+    method: str
+    shape: str = "paper"
+    config: dict[str, Any] = field(default_factory=dict)
+    pictures: str | None = None
+    processor: dict[str, Any] = field(default_factory=dict)
+    crop_size: int = 256
+    mixture: dict[str, float] | None = None
+    batch_size: int = 12
+    steps: int = 100_000
+    learning_rate: float = 5e-4
+    warmup_steps: int = 0
+    weight_decay: float = 5e-3
+    max_grad_norm: float = 1.0
+    ema_decay: float = 0.0
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    seed: int = 0
+    validation_samples: int = 200
+    validation_every: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("crop_size", "batch_size", "steps", "validation_samples", "validation_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"recipe: {name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"recipe: ema_decay must lie in [0, 1), got {self.ema_decay}")
+
+    def fingerprint(self) -> str:
+        """Short hash of every value, to tell a resumed run from another recipe's."""
+        content = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def load_recipe(name: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe by the name of a shipped one or by path.
+
+    Args:
+        name: Such as `"sumi_ifl_small"`, or the path of a YAML file.
+        overrides: `key=value` pairs, the value in YAML; `config.key=value` reaches into mappings.
+
+    Raises:
+        ValueError: If there is no such recipe, or a key or value is not a recipe's.
+
+    Example:
+        >>> load_recipe("sumi_ifl_small", ["steps=10", "config.sufficiency_weight=0"]).steps
+        10
+    """
+    import yaml
+
+    path = Path(name) if str(name).endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
+    if not path.is_file():
+        shipped = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
+        raise ValueError(f"there is no recipe {str(name)!r}; name a YAML file or one of: {shipped}")
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{path}: a recipe is a mapping of keys to values")
+    values = dict(values)
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise ValueError(f"--set needs key=value, got {override!r}")
+        _assign(values, key, yaml.safe_load(text))
+    _check_keys(values, path)
+    if values.get("pictures"):
+        values["pictures"] = str(path.parent / values["pictures"])
+    return Recipe(**{key: _number(key, value) for key, value in values.items()})
+
+
+def _assign(values: dict[str, Any], key: str, value: Any) -> None:
+    outer, _, inner = key.partition(".")
+    if inner:
+        values[outer] = {**(values.get(outer) or {}), inner: value}
+    else:
+        values[outer] = value
+
+
+def _check_keys(values: Mapping[str, Any], path: Path) -> None:
+    known = [item.name for item in dataclasses.fields(Recipe)]
+    for key in values:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+            raise ValueError(f"{path.name}: a recipe has no key {key!r}; {hint}")
+
+
+def _number(key: str, value: Any) -> Any:
+    """YAML reads 5e-4 as text: turn it into the number that the field declares."""
+    declared = next(item.type for item in dataclasses.fields(Recipe) if item.name == key)
+    if declared not in (int, float):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"recipe: {key} must be a number, got {value!r}") from None
+    if declared is int and number != int(number):
+        raise ValueError(f"recipe: {key} must be a whole number, got {value!r}")
+    return declared(number)

@@ -1,0 +1,61 @@
+"""From folders of pictures to the two photo pools of a run: one to train on, one that is never trained on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from .pictures import PicturePool, file_sha256, load_manifest, picture_files, picture_pool
+
+if TYPE_CHECKING:
+    from ..data.photos import PhotoPool
+
+VALIDATION_SHARE = 0.1
+
+
+def photo_pools(folders: Sequence[str | Path], manifest: str | Path | None) -> "tuple[PhotoPool, PhotoPool]":
+    """The training and the validation pool.
+
+    Args:
+        folders: Searched recursively.
+        manifest: The pictures that are allowed, with their split (`load_manifest`). Without one every picture is taken:
+            PNGs with transparent pixels as cut-outs, all others as photos, a tenth of each, chosen by content, for
+            validation.
+
+    Raises:
+        PictureNotAllowedError: If a folder holds a picture that is not in the manifest.
+        FileNotFoundError: If a folder does not exist.
+        ValueError: If one of the two pools has no photo.
+    """
+    from ..data.photos import Cutout, PhotoPool
+
+    if manifest is not None:
+        pictures = load_manifest(manifest)
+        train, validation = (picture_pool(folders, pictures, split) for split in ("train", "validation"))
+    else:
+        train, validation = _split_by_content([path for folder in folders for path in picture_files(folder)])
+    for name, pool in {"training": train, "validation": validation}.items():
+        if not pool.photos:
+            raise ValueError(
+                f"{', '.join(map(str, folders))}: no photo for {name}; add photos (20 or more are a start)"
+            )
+    return tuple(PhotoPool(p.photos, [Cutout(path, donor) for path, donor in p.cutouts]) for p in (train, validation))
+
+
+def _split_by_content(paths: Sequence[Path]) -> tuple[PicturePool, PicturePool]:
+    train, validation = PicturePool([], []), PicturePool([], [])
+    for path in paths:
+        pool = validation if int(file_sha256(path)[:8], 16) / 16**8 < VALIDATION_SHARE else train
+        if _is_cutout(path):
+            pool.cutouts.append((path, None))
+        else:
+            pool.photos.append(path)
+    return train, validation
+
+
+def _is_cutout(path: Path) -> bool:
+    if path.suffix.lower() != ".png":
+        return False
+    with Image.open(path) as picture:
+        return picture.mode in ("RGBA", "LA") and picture.getchannel("A").getextrema()[0] == 0
