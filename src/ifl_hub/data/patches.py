@@ -139,7 +139,7 @@ def paste(image: np.ndarray, patch: Patch, top: int, left: int) -> tuple[np.ndar
         True
     """
     rows, columns, inside = _overlap(image, patch, top, left)
-    alpha = patch.alpha[inside]
+    alpha = np.minimum(patch.alpha[inside], 1.0)  # interpolation may overshoot by a rounding error
     below = image[rows, columns].astype(np.float32)
     pasted, placed = image.copy(), np.zeros(image.shape[:2], np.float32)
     pasted[rows, columns] = to_uint8(below + alpha[..., None] * (patch.image[inside] - below))

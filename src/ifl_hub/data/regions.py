@@ -31,7 +31,7 @@ def draw_region(
         outline = pool.cutout(int(rng.integers(len(pool.cutouts)))).alpha
         if rng.random() < 0.5:
             outline = outline[:, ::-1]
-        outline = resize(np.ascontiguousarray(outline), height, width, "area")
+        outline = resize(np.ascontiguousarray(outline), height, width, "area").clip(0, 1)
         if (outline > 0.5).any():
             return outline, shape
         shape = "ellipse"
