@@ -65,6 +65,26 @@ class SumiIflConv2d(nn.Conv2d):
         self.gain = gain
 
 
+class SumiIflStemConv2d(SumiIflConv2d):
+    """The first convolution. Half of its filters start as high-pass filters: blind to flat colour, amplified.
+
+    Forensic traces are faint beside the picture's content, and no normalisation would ever lift them (the paper does
+    not state its initialisation).
+    """
+
+    HIGH_PASS_GAIN = 4.0
+
+    def with_high_pass_half(self, colours: int) -> Tensor:
+        """The weights with the first half of the filters made zero-mean over the pixels of each colour."""
+        weight = self.weight.detach().clone()
+        filters = weight[: len(weight) // 2].view(
+            len(weight) // 2, colours, weight.shape[1] // colours, *weight.shape[2:]
+        )
+        filters -= filters.mean((2, 3, 4), keepdim=True)
+        filters *= self.HIGH_PASS_GAIN
+        return weight
+
+
 class SumiIflPixelGate(nn.Module):
     """Fig. 3c: a gate for every channel of every pixel, `(B, C, H, W)`; nothing is pooled."""
 
@@ -135,7 +155,7 @@ class SumiIflAttentionUNet(nn.Module):
             return nn.Sequential(*(block(channels) for _ in range(config.blocks_per_level)))
 
         self.stem = nn.Sequential(
-            SumiIflConv2d(config.num_channels * config.stem_stride**2, half, 3, gain=RELU_GAIN, bias=False),
+            SumiIflStemConv2d(config.num_channels * config.stem_stride**2, half, 3, gain=RELU_GAIN, bias=False),
             _activation(config),
             SumiIflConv2d(half, finest, 3, bias=False),
         )
@@ -275,6 +295,8 @@ class SumiIflPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, SumiIflConv2d):
             init.normal_(module.weight, std=module.gain / math.sqrt(module.weight[0].numel()))
+            if isinstance(module, SumiIflStemConv2d):
+                init.copy_(module.weight, module.with_high_pass_half(self.config.num_channels))
         elif isinstance(module, nn.PReLU):
             init.constant_(module.weight, 0.25)
         elif isinstance(module, SumiIflFusion):
