@@ -134,7 +134,9 @@ class ImageForgeryLocalizationPipeline(ChunkPipeline):
             width,
             processor.tile_size if tile_size is None else tile_size,
             processor.tile_overlap if tile_overlap is None else tile_overlap,
-            alignment=math.lcm(JPEG_GRID, processor.size_divisor or 1),
+            alignment=math.lcm(
+                JPEG_GRID, processor.size_divisor or 1, getattr(self.model.config, "size_divisor", None) or 1
+            ),
         )
 
     def _forward(self, model_inputs: dict[str, Any], **forward_parameters: Any) -> dict[str, Any]:
