@@ -160,10 +160,10 @@ def _from_pillow(image: Image.Image, name: str) -> LoadedImage:
             f"{name}: {image.width}x{image.height} is {megapixels:.0f} megapixels, the limit is {MAX_MEGAPIXELS}; "
             "crop the part in question"
         )
-    notes = _frame_notes(image)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # oddities of metadata, not of pixels
+            notes = _frame_notes(image)
             stored_orientation = _orientation(image)
             image.load()
             orientation = _orientation(image)  # Pillow turns TIFFs while decoding, and PNG may carry EXIF at its end
@@ -231,18 +231,15 @@ def _to_eight_bits(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
         raise ImageLoadError("holds NaN or infinite values; replace them before asking")
     low, high = float(values.min()), float(values.max())
     floating = np.issubdtype(values.dtype, np.floating)
-    if values.dtype.itemsize == 2 and not floating and low >= 0:
-        offset, span, depth = 0.0, 65535.0, "16-bit"
-    elif floating and low >= 0 and high <= 1:
-        offset, span, depth = 0.0, 1.0, "float"
-    elif low >= 0 and high <= 255:
+    if floating and low >= 0 and high <= 1:
+        fraction, depth = values.astype(np.float32, copy=False), "float"
+    elif low >= 0 and high <= 255 and values.dtype != np.uint16:
         return np.rint(values).astype(np.uint8), []
     elif low >= 0 and high <= 65535 and not floating:
-        offset, span, depth = 0.0, 65535.0, "16-bit"
+        fraction, depth = values / np.float32(65535), "16-bit"
     else:
-        offset, span, depth = low, high - low, f"values {low:g} to {high:g}"
-    scaled = (values.astype(np.float32) - np.float32(offset)) * np.float32(255 / span)
-    return np.rint(scaled).clip(0, 255).astype(np.uint8), [f"{depth} rescaled to 8 bits"]
+        fraction, depth = (values - low) / max(high - low, np.finfo(np.float64).tiny), f"values {low:g} to {high:g}"
+    return np.rint(fraction * np.float32(255)).astype(np.uint8), [f"{depth} rescaled to 8 bits"]
 
 
 def _from_array(values: np.ndarray) -> LoadedImage:
