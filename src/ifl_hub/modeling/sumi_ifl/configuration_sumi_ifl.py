@@ -117,8 +117,9 @@ class SumiIflConfig(PreTrainedConfig):
     positive_weight: int | float = 1.0
 
     def __post_init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("id2label", {0: "authentic", 1: "forged"})
+        self.id2label: dict[int, str] = self.id2label or {0: "authentic", 1: "forged"}
         super().__post_init__(**kwargs)
+        self.label2id: dict[str, int] = self.label2id or {label: index for index, label in self.id2label.items()}
         if sorted(self.branch_order) != ["channel", "pixel", "spatial"]:
             raise ValueError(
                 f"branch_order must hold 'channel', 'spatial' and 'pixel' once each, got {list(self.branch_order)}"
@@ -177,7 +178,7 @@ class SumiIflConfig(PreTrainedConfig):
 
     @classmethod
     def small(cls, **overrides: Any) -> "SumiIflConfig":
-        """The shape of the shipped weights: about 1.1 M parameters at half resolution, trainable on two CPU cores."""
+        """The shape of the shipped weights: about 1.2 M parameters at half resolution, trainable on two CPU cores."""
         shape = {
             "stem_stride": 2,
             "base_channels": 24,

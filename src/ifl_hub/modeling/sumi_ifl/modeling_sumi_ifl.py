@@ -6,7 +6,7 @@ whose block names and fusion formula it shares (CMFNet, arXiv 2206.02748). Equat
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -369,9 +369,11 @@ class SumiIflForImageForgeryLocalization(SumiIflPreTrainedModel):
             "auxiliary": config.auxiliary_weight,
         }
         terms = {name: term for name, term in terms.items() if weights[name]}
-        output.loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()  # eq. 15
-        output.loss_terms = {name: term.detach() for name, term in terms.items()}
-        return output
+        return replace(  # and not an assignment: a ModelOutput keeps the order in which its fields were set
+            output,
+            loss=torch.stack([weights[name] * term for name, term in terms.items()]).sum(),  # eq. 15
+            loss_terms={name: term.detach() for name, term in terms.items()},
+        )
 
     def _sufficiency_terms(
         self, output: SumiIflOutput, features: list[Tensor], latent: Latent, labels: Tensor
