@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ifl_hub.files import file_sha256
 from ifl_hub.training.pictures import (
     MANIFEST,
     Picture,
     PictureNotAllowedError,
-    file_sha256,
     find_pictures,
     load_manifest,
     picture_files,

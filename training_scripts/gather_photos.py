@@ -18,7 +18,8 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from ifl_hub.training.pictures import MANIFEST, Picture, file_sha256, load_manifest, picture_files, write_atomically
+from ifl_hub.files import file_sha256, write_atomically
+from ifl_hub.training.pictures import MANIFEST, Picture, load_manifest, picture_files
 
 WHERE_TO_FIND = {
     "deb": "Debian package; apt-get download it on Debian 12, then --debs FOLDER",

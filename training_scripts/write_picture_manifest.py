@@ -16,7 +16,8 @@ from typing import Any
 
 from gather_photos import debian_tree, installed_package_folder
 
-from ifl_hub.training.pictures import MANIFEST, Picture, Split, file_sha256, write_atomically
+from ifl_hub.files import file_sha256, write_atomically
+from ifl_hub.training.pictures import MANIFEST, Picture, Split
 
 CURATION = Path(__file__).with_name("picture_curation.json")
 VALIDATION_SHARE = 0.1

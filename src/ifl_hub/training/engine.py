@@ -5,7 +5,6 @@ uninterrupted run would have drawn.
 """
 
 import dataclasses
-import hashlib
 import json
 import logging
 import math
@@ -23,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm.auto import tqdm
 from transformers import AutoConfig, PreTrainedModel, set_seed
 
+from ..files import file_sha256, write_atomically
 from ..image_processing import IflImageProcessor
 from ..metrics import pixel_auc, pixel_f1
 from ..modeling.auto import AutoModelForImageForgeryLocalization
@@ -31,6 +31,7 @@ from .recipe import Recipe
 
 logger = logging.getLogger(__name__)
 LOG_EVERY = 20
+SHOWN = 12  # validation samples on the contact sheet
 
 
 class SampleSource(Protocol):
@@ -131,39 +132,47 @@ class LocalizationTrainer:
         terms = {name: term.item() for name, term in output.loss_terms.items()}
         return {"loss": output.loss.item(), **terms, "learning_rate": learning_rate}
 
-    @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Mean per-image F1 at 0.5 and AUC of the forged samples, and the false-alarm area of the authentic ones."""
-        f1, auc, alarm, shown = [], [], [], []
+        values: dict[str, list[float | None]] = {"pixel_f1": [], "pixel_auc": [], "authentic_fpr": []}
+        shown: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         with self._averaged_weights():
             self.bare_model.eval()
             for index in range(self.recipe.validation_samples):
                 sample = self.validation_data[index]
-                batch = self._collate([sample])
-                with self.accelerator.autocast():
-                    logits = self.bare_model(pixel_values=batch["pixel_values"].to(self.accelerator.device)).logits
-                probabilities = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
-                mask = sample["mask"].astype(bool)
-                if len(shown) < 12:
+                probabilities, mask = self._predict(sample), sample["mask"].astype(bool)
+                if len(shown) < SHOWN:
                     shown.append((sample["image"], probabilities, mask))
                 if mask.any():
-                    f1.append(pixel_f1(probabilities, mask))
-                    auc.append(pixel_auc(probabilities, mask))
+                    values["pixel_f1"].append(pixel_f1(probabilities, mask))
+                    values["pixel_auc"].append(pixel_auc(probabilities, mask))
                 else:
-                    alarm.append(float((probabilities > 0.5).mean()))
+                    values["authentic_fpr"].append(float((probabilities > 0.5).mean()))
         if self.accelerator.is_main_process:
             self._save_contact_sheet(shown)
-        return {
-            name: float(np.mean([value for value in values if value is not None]))
-            for name, values in {"pixel_f1": f1, "pixel_auc": auc, "authentic_fpr": alarm}.items()
-            if values
-        }
+        defined = {name: [value for value in column if value is not None] for name, column in values.items()}
+        return {name: float(np.mean(column)) for name, column in defined.items() if column}
+
+    @torch.no_grad()
+    def _predict(self, sample: dict[str, Any]) -> np.ndarray:
+        """The `(H, W)` probabilities of one sample."""
+        pixel_values = self._collate([sample])["pixel_values"].to(self.accelerator.device)
+        with self.accelerator.autocast():
+            logits = self.bare_model(pixel_values=pixel_values).logits
+        return torch.sigmoid(logits[0, 0].float()).cpu().numpy()
 
     def _batches(self, first_step: int) -> Iterator[dict[str, torch.Tensor]]:
         recipe, world = self.recipe, self.accelerator.num_processes
         stride = recipe.batch_size * world
         data: Dataset = Subset(self.train_data, range(first_step * stride, recipe.steps * stride))  # type: ignore[arg-type]
-        loader = DataLoader(data, recipe.batch_size, num_workers=self.num_workers, collate_fn=self._collate)
+        loader = DataLoader(
+            data,
+            recipe.batch_size,
+            num_workers=self.num_workers,
+            collate_fn=self._collate,
+            # A generator of its own: a new loader would otherwise draw from the state that a checkpoint has restored.
+            generator=torch.Generator().manual_seed(recipe.seed),
+        )
         return iter(self.accelerator.prepare(loader))
 
     def _collate(self, samples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -200,7 +209,7 @@ class LocalizationTrainer:
             raise ValueError(f"{self.output_dir} holds a run of another recipe: choose another --out or remove it")
         if self.accelerator.is_main_process:
             content = {"fingerprint": self.recipe.fingerprint(), **dataclasses.asdict(self.recipe)}
-            recorded.write_text(json.dumps(content, indent=2))
+            write_atomically(recorded, json.dumps(content, indent=2).encode())
         checkpoints = sorted(self.output_dir.glob("checkpoint-*"))
         if not checkpoints:
             return 0
@@ -224,7 +233,6 @@ class LocalizationTrainer:
             with self._averaged_weights():
                 self.bare_model.save_pretrained(final)
             self.processor.save_pretrained(final)
-            weights = (final / "model.safetensors").read_bytes()
             summary = {
                 "recipe": dataclasses.asdict(self.recipe),
                 "steps_this_run": steps,
@@ -232,9 +240,9 @@ class LocalizationTrainer:
                 "processes": self.accelerator.num_processes,
                 "hardware": f"{self.accelerator.device.type}, {torch.get_num_threads()} threads, {platform.machine()}",
                 "torch": torch.__version__,
-                "weights_sha256": hashlib.sha256(weights).hexdigest(),
+                "weights_sha256": file_sha256(final / "model.safetensors"),
             }
-            (final / "training_summary.json").write_text(json.dumps(summary, indent=2))
+            write_atomically(final / "training_summary.json", json.dumps(summary, indent=2).encode())
         self.accelerator.wait_for_everyone()
         return final
 

@@ -5,15 +5,15 @@ source and licence, and training takes its pictures through this module, which r
 A picture is known by its bytes, never by its name: renaming it neither loses nor smuggles it.
 """
 
-import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
+
+from ..files import file_sha256, write_atomically
 
 MANIFEST = Path(__file__).parent / "recipes" / "pictures.jsonl"
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
@@ -167,6 +167,24 @@ def picture_pool(folders: Iterable[str | Path], manifest: Sequence[Picture], spl
     return PicturePool(photos, cutouts)
 
 
+def manifest_table(manifest: Sequence[Picture]) -> list[dict[str, Any]]:
+    """One row for each source and role: counts a split, licences, and the packages that install it (for cards)."""
+    rows: dict[tuple[str, str], list[Picture]] = {}
+    for picture in manifest:
+        rows.setdefault((picture.source, picture.role), []).append(picture)
+    return [
+        {
+            "source": source,
+            "role": role,
+            "train": sum(picture.split == "train" for picture in pictures),
+            "validation": sum(picture.split == "validation" for picture in pictures),
+            "licences": sorted({picture.licence for picture in pictures}),
+            "packages": sorted({picture.package for picture in pictures if picture.package and picture.installable}),
+        }
+        for (source, role), pictures in sorted(rows.items(), key=lambda item: (item[0][1], item[0][0]))
+    ]
+
+
 def picture_files(folder: str | Path) -> Iterator[Path]:
     """Picture files below `folder` in sorted order, without symbolic links (wallpaper packages link sizes to one file).
 
@@ -178,25 +196,6 @@ def picture_files(folder: str | Path) -> Iterator[Path]:
     for path in sorted(Path(folder).rglob("*")):
         if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and not path.is_symlink():
             yield path
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file under a temporary name beside it, then renames, so that nobody ever reads half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _hashed(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:

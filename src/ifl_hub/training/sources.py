@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from .pictures import PicturePool, file_sha256, load_manifest, picture_files, picture_pool
+from ..files import file_sha256
+from .pictures import PicturePool, load_manifest, picture_files, picture_pool
 
 if TYPE_CHECKING:
     from ..data.photos import PhotoPool
@@ -32,7 +33,7 @@ def photo_pools(folders: Sequence[str | Path], manifest: str | Path | None) -> "
 
     if manifest is not None:
         pictures = load_manifest(manifest)
-        train, validation = (picture_pool(folders, pictures, split) for split in ("train", "validation"))
+        train, validation = picture_pool(folders, pictures, "train"), picture_pool(folders, pictures, "validation")
     else:
         train, validation = _split_by_content([path for folder in folders for path in picture_files(folder)])
     for name, pool in {"training": train, "validation": validation}.items():
@@ -40,7 +41,11 @@ def photo_pools(folders: Sequence[str | Path], manifest: str | Path | None) -> "
             raise ValueError(
                 f"{', '.join(map(str, folders))}: no photo for {name}; add photos (20 or more are a start)"
             )
-    return tuple(PhotoPool(p.photos, [Cutout(path, donor) for path, donor in p.cutouts]) for p in (train, validation))
+
+    def pool_of(pictures: PicturePool) -> PhotoPool:
+        return PhotoPool(pictures.photos, [Cutout(path, donor) for path, donor in pictures.cutouts])
+
+    return pool_of(train), pool_of(validation)
 
 
 def _split_by_content(paths: Sequence[Path]) -> tuple[PicturePool, PicturePool]:

@@ -1,0 +1,1 @@
+"""Publishing: model cards made from data."""

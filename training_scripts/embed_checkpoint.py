@@ -1,0 +1,116 @@
+r"""Turn a finished run into an embedded checkpoint: weights, processor with its operating point, metadata and card.
+
+    python training_scripts/embed_checkpoint.py runs/sumi-ifl-small --name sumi-ifl-small --recipe sumi_ifl_small \
+        --pictures DIR --about training_scripts/about_sumi_ifl.json --scores casia1.json
+
+Run it once without --scores, measure the checkpoint (compare_with_ela.py --out), and run it again with them.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+from transformers import pipeline
+
+import ifl_hub
+from ifl_hub.data import ForgerySynthesizer
+from ifl_hub.files import write_atomically
+from ifl_hub.hub.model_card import render_model_card
+from ifl_hub.training import load_recipe
+from ifl_hub.training.pictures import load_manifest, manifest_table
+from ifl_hub.training.sources import photo_pools
+
+ROOT = Path(__file__).parent.parent
+CHECKPOINTS = ROOT / "src" / "ifl_hub" / "checkpoints"
+OPERATING_SAMPLES = 400
+FALSE_ALARM_RATE = 0.1
+
+
+def main() -> None:
+    """Copy, calibrate, describe."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of a finished run")
+    parser.add_argument("--name", required=True, help="name of the checkpoint")
+    parser.add_argument("--recipe", required=True, help="the shipped recipe that the run followed")
+    parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="the gathered pictures")
+    parser.add_argument("--about", type=Path, required=True, help="JSON with method, paper and limits")
+    parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON files of compare_with_ela.py")
+    arguments = parser.parse_args()
+    recipe = load_recipe(arguments.recipe)
+    recorded = json.loads((arguments.run / "recipe.json").read_text(encoding="utf-8"))
+    if recorded["fingerprint"] != recipe.fingerprint():
+        sys.exit(f"error: {arguments.run} did not follow the recipe {arguments.recipe} as it stands")
+    target = CHECKPOINTS / arguments.name
+    target.mkdir(exist_ok=True)
+    for name in ("config.json", "model.safetensors", "preprocessor_config.json"):
+        shutil.copyfile(arguments.run / "final" / name, target / name)
+    operating_point = calibrate(target, arguments.pictures, recipe)
+    metadata = describe(target, arguments, recipe, operating_point)
+    write_atomically(target / "metadata.json", json.dumps(metadata, indent=1, ensure_ascii=False).encode() + b"\n")
+    card = render_model_card(target).encode()
+    write_atomically(target / "README.md", card)
+    write_atomically(ROOT / "model_cards" / f"{arguments.name}.md", card)
+
+
+def calibrate(target: Path, pictures: list[Path], recipe: Any) -> dict[str, Any]:
+    """Set the score threshold so that a tenth of the authentic synthetic validation images raises an alarm."""
+    _, validation = photo_pools(pictures, recipe.pictures)
+    mixture = {"splicing": 1, "copy_move": 1, "removal": 0.5, "authentic": 2.5}
+    samples = ForgerySynthesizer(validation, 256, recipe.seed + 2, mixture)
+    localize = pipeline("image-forgery-localization", model=str(target))
+    scores, forged = [], []
+    for index in tqdm(range(OPERATING_SAMPLES), desc="operating point"):
+        sample = samples[index]
+        scores.append(localize(sample["image"])["score"])
+        forged.append(bool(sample["label"]))
+    values, is_forged = np.array(scores), np.array(forged)
+    threshold = float(np.round(np.quantile(values[~is_forged], 1 - FALSE_ALARM_RATE), 3))
+    processor = localize.image_processor
+    processor.score_threshold = threshold
+    processor.save_pretrained(target)
+    return {
+        "description": (
+            f"The label says forged where the score exceeds the value that {FALSE_ALARM_RATE:.0%} of the authentic "
+            "synthetic validation images exceed (photos never trained on). On your own pictures the rate will differ."
+        ),
+        "threshold": processor.threshold,
+        "score_threshold": threshold,
+        "sensitivity": float((values[is_forged] > threshold).mean()),
+        "false_alarm_rate": float((values[~is_forged] > threshold).mean()),
+        "n_forged": int(is_forged.sum()),
+        "n_authentic": int((~is_forged).sum()),
+    }
+
+
+def describe(
+    target: Path, arguments: argparse.Namespace, recipe: Any, operating_point: dict[str, Any]
+) -> dict[str, Any]:
+    """Everything the card says, from what the run and the measurements wrote."""
+    summary = json.loads((arguments.run / "final" / "training_summary.json").read_text(encoding="utf-8"))
+    scores = [json.loads(path.read_text(encoding="utf-8")) for path in arguments.scores]
+    model = ifl_hub.AutoModelForImageForgeryLocalization.from_pretrained(target)
+    return {
+        "name": arguments.name,
+        **json.loads(arguments.about.read_text(encoding="utf-8")),
+        "model_type": model.config.model_type,
+        "parameters": model.num_parameters(),
+        "size_bytes": (target / "model.safetensors").stat().st_size,
+        "weights_sha256": summary["weights_sha256"],
+        "operating_point": operating_point,
+        "training": {
+            "recipe": arguments.recipe,
+            **{name: getattr(recipe, name) for name in ("seed", "steps", "batch_size", "crop_size")},
+            **{name: summary[name] for name in ("hardware", "seconds", "torch")},
+        },
+        "training_data": manifest_table(load_manifest(recipe.pictures)),
+        "scores": [{key: value for key, value in score.items() if key != "images"} for score in scores],
+    }
+
+
+if __name__ == "__main__":
+    main()
