@@ -66,7 +66,10 @@ def test_a_sample_depends_on_seed_and_index_only(pool, seed, index):
     one, other = ForgerySynthesizer(pool, 48, seed), pickle.loads(pickle.dumps(ForgerySynthesizer(pool, 48, seed)))
     _ = other[(index + 1) % 1000]
     assert _same(one[index], other[index])
-    assert not np.array_equal(one[index]["image"], ForgerySynthesizer(pool, 48, seed + 1)[index]["image"])
+    for neighbour in ((seed + 1, index), (seed, index + 1), (seed + 1, index - 1)):
+        if 0 <= neighbour[1] < len(one):
+            sample = ForgerySynthesizer(pool, 48, neighbour[0])[neighbour[1]]
+            assert not np.array_equal(one[index]["image"], sample["image"])
 
 
 def test_samples_are_the_same_in_any_number_of_workers(pool):
@@ -84,6 +87,22 @@ def test_the_mixture_is_respected(pool):
     counts = Counter(halves[index]["record"]["kind"] for index in range(60))
     assert set(counts) == {"removal", "authentic"}
     assert 15 < counts["removal"] < 45
+
+
+def test_no_forgery_is_hidden_or_covers_nearly_everything(pool):
+    """Replacing all around a small object would cover more than a mask may: such attempts are made again."""
+    samples = [ForgerySynthesizer(pool, 32, mixture={"splicing": 1})[index] for index in range(300)]
+    assert all(MIN_FORGED <= sample["mask"].mean() <= MAX_FORGED for sample in samples)
+    assert any(sample["record"]["attempt"] > 0 for sample in samples)
+
+
+def test_an_edit_that_alters_nothing_is_not_called_a_forgery(tmp_path):
+    Image.new("RGB", (64, 64), (255, 255, 255)).save(tmp_path / "white.png")
+    white = ForgerySynthesizer(PhotoPool([tmp_path / "white.png"]), 64, mixture={"retouch": 1})
+    for index in range(60):
+        record = white[index]["record"]
+        if "noise" not in {step["op"] for step in record["host"]["history"]}:
+            assert record["edit"]["step"]["op"] in ("noise", "gain", "jpeg")
 
 
 # No shortcut from the picture as a whole to the label
@@ -190,6 +209,8 @@ def test_a_copy_shows_its_source(pool):
     for seed in range(200):
         host = draw_host(np.random.default_rng(seed), pool, 90, 110, None)
         edit = MANIPULATIONS["copy_move"](np.random.default_rng(seed), pool, host)
+        if edit is not None:
+            _assert_moved(edit.record)
         if edit is None or edit.record["scale"] != 1 or edit.record["angle"] or edit.record["mirrored"]:
             continue
         if edit.record["recolour"] or len(edit.record["places"]) > 1:
@@ -204,6 +225,13 @@ def test_a_copy_shows_its_source(pool):
         assert np.array_equal(edit.image[tuple(targets.T)], host.image[tuple(origins.T)])
         checked += len(targets) > 0
     assert checked > 30
+
+
+def _assert_moved(record: dict) -> None:
+    top, left, height, width = record["source"]
+    if record["scale"] == 1 and record["angle"] == 0:
+        for place in record["places"]:
+            assert abs(place[0] + 7 - top) > height / 2 or abs(place[1] + 7 - left) > width / 2
 
 
 def test_known_objects_are_found_on_the_canvas(pool):

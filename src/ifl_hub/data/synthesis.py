@@ -20,6 +20,7 @@ DEFAULT_MIXTURE: Mapping[str, float] = MappingProxyType(
 )
 MIN_FORGED, MAX_FORGED = 0.003, 0.6  # share of the picture that a forged sample's mask covers
 _ATTEMPTS = 60
+_VISIBLE = 2.0  # mean change in grey levels; less would not outlive the compression that follows
 
 
 class ForgerySynthesizer:
@@ -117,12 +118,12 @@ def _normalised(mixture: Mapping[str, float]) -> dict[str, float]:
 
 
 def _really_changed(before: np.ndarray, edit: Edit) -> bool:
-    """Whether an edit altered what its mask claims: half of the pixels, by a grey level on average."""
+    """Whether an edit altered what its mask claims: half of the pixels, by two grey levels on average."""
     forged = edit.alpha > 0.5
     if not forged.any():
         return False
     difference = np.abs(edit.image[forged].astype(np.int16) - before[forged]).max(axis=1)
-    return float((difference > 0).mean()) >= 0.5 and float(difference.mean()) >= 1.0
+    return float((difference > 0).mean()) >= 0.5 and float(difference.mean()) >= _VISIBLE
 
 
 def _sized_like_a_forgery(mask: np.ndarray) -> bool:
