@@ -22,7 +22,7 @@ from .masks import IGNORED, to_label_map
 from .scoring import check_score_reduction, reduce_to_score
 
 
-class IflImageProcessorKwargs(ImagesKwargs, total=False):
+class IflImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]  # a TypedDict mypy cannot see
     """What a call may override, beyond transformers' own.
 
     size_divisor: Pad right and bottom until height and width are multiples of it (and equal within a batch).

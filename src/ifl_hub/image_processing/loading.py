@@ -231,6 +231,7 @@ def _to_eight_bits(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
         raise ImageLoadError("holds NaN or infinite values; replace them before asking")
     low, high = float(values.min()), float(values.max())
     floating = np.issubdtype(values.dtype, np.floating)
+    fraction: np.ndarray
     if floating and low >= 0 and high <= 1:
         fraction, depth = values.astype(np.float32, copy=False), "float"
     elif low >= 0 and high <= 255 and values.dtype != np.uint16:

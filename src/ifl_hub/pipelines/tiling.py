@@ -67,13 +67,13 @@ def split_axis(length: int, tile_size: int, overlap: int, alignment: int = JPEG_
     """
     if overlap < 0 or tile_size < 0:
         raise ValueError(f"tile_size={tile_size} and tile_overlap={overlap} must not be negative")
-    if tile_size == 0 or length - tile_size < alignment:
-        return [Span(0, length, np.ones(length, dtype=np.float32))]
-    if tile_size < overlap + alignment:
+    if 0 < tile_size < overlap + alignment:
         raise ValueError(
             f"tile_size={tile_size} leaves no room beside tile_overlap={overlap}: take a tile_size of at least "
             f"{overlap + alignment}, or a smaller tile_overlap"
         )
+    if tile_size == 0 or length - tile_size < alignment:
+        return [Span(0, length, np.ones(length, dtype=np.float32))]
     stride = max(alignment, (tile_size - overlap - CROSS_FADE) // alignment * alignment)
     last = (length - tile_size) // alignment * alignment
     count = math.ceil(last / stride) + 1

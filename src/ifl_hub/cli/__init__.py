@@ -1,0 +1,1 @@
+"""The `ifl-hub` command: one small module a verb, and what two verbs share."""

@@ -1,0 +1,28 @@
+"""Entry point of `ifl-hub`: collects the verbs and turns a user's mistake into one line."""
+
+import sys
+
+import typer
+
+from .errors import CommandError
+from .localize import localize
+from .models import models
+
+app = typer.Typer(
+    help="Image forgery localization: find what was changed in a photo.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(localize)
+app.command()(models)
+
+
+def main() -> None:
+    """Run the command line; exit code 2 for a command that makes no sense, 1 if single pictures failed."""
+    try:
+        app(prog_name="ifl-hub")
+    except CommandError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
