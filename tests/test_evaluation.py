@@ -1,6 +1,7 @@
 """Baselines and comparisons: known answers, and the properties an interval must have."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ifl_hub.evaluation import error_level_analysis, paired_bootstrap
+from ifl_hub.evaluation import error_level_analysis, mean_of, paired_bootstrap, read_labelled_images, score_images
 from ifl_hub.evaluation.baselines import _box_mean
 
 
@@ -72,3 +73,52 @@ def test_bootstrap_covers_the_true_mean_about_as_often_as_it_says():
 def test_bootstrap_refuses_unpaired_values(pair):
     with pytest.raises(ValueError, match="paired values"):
         paired_bootstrap(*pair)
+
+
+def forged_folder(folder):
+    """Three images with a known map each: found, missed, authentic."""
+    (folder / "image").mkdir(parents=True)
+    (folder / "mask").mkdir()
+    rows = []
+    for name, label in (("found", "forged"), ("missed", "forged"), ("clean", "authentic")):
+        Image.new("RGB", (20, 10), "grey").save(folder / "image" / f"{name}.png")
+        mask = np.zeros((10, 20), np.uint8)
+        mask[:5] = 255
+        Image.fromarray(mask).save(folder / "mask" / f"{name}.png")
+        rows.append(
+            {
+                "file_name": f"image/{name}.png",
+                "mask_file_name": f"mask/{name}.png",
+                "label": label,
+                "forgery_type": "splicing",
+                "split": "test" if name != "missed" else "train",
+            }
+        )
+    (folder / "metadata.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    return folder
+
+
+def test_scores_of_a_folder_are_per_image_and_authentic_images_only_count_false_alarms(tmp_path):
+    half = np.zeros((10, 20))
+    half[:5] = 0.9
+    maps = iter([half, 1 - half, half])
+    rows = score_images(read_labelled_images(forged_folder(tmp_path)), lambda image: next(maps))
+    assert [row.pixel_f1 for row in rows] == [1.0, 0.0, None]
+    assert [row.pixel_auc for row in rows] == [1.0, 0.0, None]
+    assert [row.flagged_area for row in rows] == [0.5, 0.5, 0.5]
+    assert [row.forgery_type for row in rows] == ["splicing", "splicing", "none"]
+    assert mean_of(rows, "pixel_f1") == 0.5 and mean_of(rows[2:], "pixel_f1") is None
+
+
+def test_a_split_is_selected_and_an_unknown_one_is_an_error(tmp_path):
+    folder = forged_folder(tmp_path)
+    assert [item.image.stem for item in read_labelled_images(folder, "test")] == ["found", "clean"]
+    with pytest.raises(ValueError, match="no row of split 'valid'"):
+        read_labelled_images(folder, "valid")
+    with pytest.raises(ValueError, match=r"metadata\.jsonl"):
+        read_labelled_images(tmp_path / "image")
+
+
+def test_a_map_of_another_size_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="original pixel grid"):
+        score_images(read_labelled_images(forged_folder(tmp_path)), lambda image: np.zeros((5, 5)))

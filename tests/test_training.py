@@ -169,7 +169,8 @@ def test_the_training_script_runs_on_a_folder_of_photos_and_names_the_users_mist
     photos = photo_folder(tmp_path / "photos", 40)
     own = tmp_path / "own.yaml"
     own.write_text(
-        "method: sumi_ifl\nshape: tiny\ncrop_size: 48\nbatch_size: 2\nsteps: 2\nvalidation_samples: 2\nvalidation_every: 2\n"
+        "method: sumi_ifl\nshape: tiny\ncrop_size: 48\nbatch_size: 2\nsteps: 2\n"
+        "validation_samples: 2\nvalidation_every: 2\n"
     )
     script = [sys.executable, str(ROOT / "training_scripts" / "train_localization.py")]
     common = ["--pictures", str(photos), "--out", str(tmp_path / "run")]
