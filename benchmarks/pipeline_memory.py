@@ -32,17 +32,15 @@ def main() -> None:
     if arguments.measure:
         print(json.dumps(measure(arguments.measure, arguments)))
         return
-    print(
-        f"{'picture':>12} {'megapixels':>10} {'loaded MB':>9} {'above MB':>8} {'wall s':>7} {'cpu s':>7} {'cpu s/MP':>8}"
-    )
+    print("     picture  megapixels  loaded MB  above MB  wall s   cpu s  cpu s/MP")
     for megapixels in arguments.megapixels:
         with tempfile.TemporaryDirectory() as folder:
             picture = make_picture(Path(folder) / "picture.jpg", megapixels)
             command = [sys.executable, __file__, *sys.argv[1:], "--measure", str(picture)]
             figures = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         print(
-            f"{figures['size']:>12} {megapixels:>10g} {figures['loaded']:>9.0f} {figures['above']:>8.0f} "
-            f"{figures['wall']:>7.1f} {figures['cpu']:>7.1f} {figures['cpu'] / megapixels:>8.2f}"
+            f"{figures['size']:>12}  {megapixels:>10g}  {figures['loaded']:>9.0f}  {figures['above']:>8.0f}  "
+            f"{figures['wall']:>6.1f}  {figures['cpu']:>6.1f}  {figures['cpu'] / megapixels:>8.2f}"
         )
 
 
