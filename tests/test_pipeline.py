@@ -99,6 +99,15 @@ def test_a_network_with_a_global_view_differs_a_little_and_has_no_seam():
     assert difference.diff(dim=1).abs().max() < 0.1
 
 
+def test_sumi_pools_globally_so_tiles_move_its_map_but_not_far(sumi_folder):
+    run = pipeline(TASK, model=str(sumi_folder))
+    pixels = np.kron(picture(20, 30), np.ones((10, 10, 1), np.uint8))
+    whole = run(pixels, tile_size=0)["heatmap"]
+    difference = np.abs(run(pixels, tile_size=128, tile_overlap=32)["heatmap"] - whole)
+    assert 0 < difference.mean() < 0.05
+    assert run(pixels, tile_size=320)["heatmap"] == pytest.approx(whole, abs=1e-6)  # it fits one tile
+
+
 def test_the_contract_of_one_result():
     result = localizer()(picture(40, 60))
     assert sorted(result) == ["heatmap", "label", "mask", "score"]
