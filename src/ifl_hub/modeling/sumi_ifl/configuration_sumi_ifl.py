@@ -178,13 +178,17 @@ class SumiIflConfig(PreTrainedConfig):
 
     @classmethod
     def small(cls, **overrides: Any) -> "SumiIflConfig":
-        """The shape of the shipped weights: about 1.2 M parameters at half resolution, trainable on two CPU cores."""
+        """The shape of the shipped weights: about 1.2 M parameters, trained on two CPU cores within the hour.
+
+        A quarter of the resolution and group normalisation are what makes that possible; the rest of the method stays.
+        """
         shape = {
-            "stem_stride": 2,
-            "base_channels": 24,
-            "channel_increment": 12,
+            "stem_stride": 4,
+            "base_channels": 32,
+            "channel_increment": 6,
             "num_levels": 4,
             "blocks_per_level": 1,
+            "norm": "group",
             "latent_channels": 24,
             "num_reasoning_blocks": 1,
         }
