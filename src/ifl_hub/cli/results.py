@@ -6,14 +6,14 @@ its files are whole, and a run that was interrupted simply goes on.
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from ..files import atomic_file, write_atomically
 from ..image_processing.loading import LoadedImage
 from ..reports import render_overlay
 from .errors import CommandError
@@ -73,7 +73,7 @@ class ResultsFolder:
         """Drop the lines of files that are about to be done again, so that one line stands for each file."""
         self._records = {file: record for file, record in self._records.items() if file not in set(files)}
         lines = "".join(_to_line(record) for record in self._records.values())
-        _write(self.folder / _RECORDS, lambda stream: stream.write(lines.encode()))
+        write_atomically(self.folder / _RECORDS, lines.encode())
 
     def write(
         self, relative: Path, settings: dict[str, Any], image: LoadedImage, result: dict[str, Any]
@@ -90,12 +90,11 @@ class ResultsFolder:
             The record, as in `results.jsonl`.
         """
         name = self._claim(relative, settings["file"])
-        target = self.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
         heatmap = Image.fromarray(np.rint(result["heatmap"] * 65535).astype(np.uint16))
         overlay = render_overlay(image.pixels, result["heatmap"], result["mask"])
         for suffix, picture in ((OVERLAY, overlay), (MASK, result["mask"]), (HEATMAP, heatmap)):
-            _write(self.folder / (name + suffix), partial(picture.save, format="PNG", compress_level=3))
+            with atomic_file(self.folder / (name + suffix)) as file:
+                picture.save(file, format="PNG", compress_level=3)
         height, width = image.size
         record = {
             "file": settings["file"],
@@ -130,13 +129,3 @@ class ResultsFolder:
 
 def _to_line(record: dict[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False) + "\n"
-
-
-def _write(path: Path, save: Callable[[BinaryIO], Any]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            save(stream)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
