@@ -1,5 +1,7 @@
 """A real localization network that sees only a few pixels around each output pixel: what tiling can be exact for."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -26,9 +28,7 @@ class LocalNetwork(PreTrainedModel):
     def __init__(self, config):
         super().__init__(config)
         widths = [3] + [config.width] * (config.depth - 1) + [1]
-        self.layers = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=1) for before, after in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(widths))
         self.post_init()
 
     def _init_weights(self, module):
