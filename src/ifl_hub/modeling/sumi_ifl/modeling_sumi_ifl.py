@@ -126,7 +126,8 @@ class SumiIflResidualBlock(GradientCheckpointingLayer):
     def __init__(self, config: SumiIflConfig, channels: int, gate: nn.Module | None = None) -> None:
         super().__init__()
         self.convolution1 = SumiIflConv2d(channels, channels, 3, gain=RELU_GAIN, bias=False)
-        self.norm = nn.GroupNorm(math.gcd(8, channels), channels) if config.norm == "group" else nn.Identity()
+        groups = min(math.gcd(8, channels), max(1, channels // 2))  # two values each, even in a map of one pixel
+        self.norm = nn.GroupNorm(groups, channels) if config.norm == "group" else nn.Identity()
         self.activation = _activation(config)
         # Without normalisation every block would double the variance: start each near the identity.
         self.convolution2 = SumiIflConv2d(channels, channels, 3, gain=0.1, bias=False)
