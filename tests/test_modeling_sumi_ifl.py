@@ -24,18 +24,19 @@ class TestSumiIfl(ModelTesterMixin):
     option_requirements: ClassVar = {("sufficiency_head", "auxiliary"): {"sufficiency_ce_weight": 0.5}}
 
 
-class TestSumiIflAtHalfResolution(ModelTesterMixin):
-    """The shipped weights' layout: pixels folded into channels by a stem stride of 2."""
+class TestSumiIflFolded(ModelTesterMixin):
+    """The layout of the shipped weights, a coarser grid with pixels folded into channels; and group normalisation."""
 
     config_class = SumiIflConfig
     model_class = SumiIflForImageForgeryLocalization
     loss_terms = TestSumiIfl.loss_terms
-    smallest_dynamic_export = 16
+    smallest_dynamic_export = 4 * SumiIflConfig.small().stem_stride + 1  # three levels, more than one cell at the last
     deterministic_training = TestSumiIfl.deterministic_training
     option_requirements = TestSumiIfl.option_requirements
 
     def make_config(self, **overrides):
-        return SumiIflConfig.tiny(**{"stem_stride": 2, "norm": "group", **overrides})
+        stride = SumiIflConfig.small().stem_stride
+        return SumiIflConfig.tiny(**{"stem_stride": stride, "norm": "group", **overrides})
 
 
 def build(seed=0, **overrides):
