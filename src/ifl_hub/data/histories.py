@@ -16,11 +16,11 @@ _SAMPLINGS = ("4:2:0", "4:2:2", "4:4:4")
 
 
 def plan_history(rng: np.random.Generator, grid: tuple[int, int] | None = None) -> list[Step]:
-    """A photo's life before anyone edits it: light tone, blur or sharpening, noise, and in the end usually one JPEG.
+    """A photo's life before anyone edits it: light tone, blur or sharpening, noise, and in the end nearly always a JPEG.
 
     Args:
         rng: The source of every choice.
-        grid: (row, column) offset that the JPEG grid has in two cases out of three; None for any.
+        grid: (row, column) offset that the JPEG grid has in six cases out of seven; None for any.
     """
     steps: list[Step] = []
     if rng.random() < 0.2:
@@ -29,15 +29,18 @@ def plan_history(rng: np.random.Generator, grid: tuple[int, int] | None = None) 
         steps.append(_plan_focus(rng))
     if rng.random() < 0.25:
         steps.append(plan_noise(rng, 0.5, 3.5))
-    if rng.random() < 0.6:
-        if grid is None or rng.random() < 0.3:
+    if rng.random() < 0.85:
+        if grid is None or rng.random() < 0.15:
             grid = draw_grid(rng)
-        steps.append(plan_jpeg(rng, 60, 98, grid))
+        steps.append(plan_jpeg(rng, 60, 95, grid))
     return steps
 
 
 def plan_final(rng: np.random.Generator, grid: tuple[int, int]) -> list[Step]:
-    """What happens to the whole picture once it is finished: seldom a filter, usually one JPEG, sometimes two."""
+    """What happens to the whole picture once it is finished: seldom a filter, usually one JPEG, sometimes two.
+
+    Editors save at high quality more often than not, which keeps the traces of what was compressed before.
+    """
     steps: list[Step] = []
     if rng.random() < 0.08:
         steps.append(_plan_focus(rng))
@@ -48,7 +51,8 @@ def plan_final(rng: np.random.Generator, grid: tuple[int, int]) -> list[Step]:
     if rng.random() < 0.75:
         if rng.random() < 0.15:
             steps.append(plan_jpeg(rng, 75, 99, draw_grid(rng)))
-        steps.append(plan_jpeg(rng, 70, 99, grid))
+        low, high = (88, 99) if rng.random() < 0.6 else (70, 88)
+        steps.append(plan_jpeg(rng, low, high, grid))
     return steps
 
 
