@@ -16,7 +16,7 @@ _SAMPLINGS = ("4:2:0", "4:2:2", "4:4:4")
 
 
 def plan_history(rng: np.random.Generator, grid: tuple[int, int] | None = None) -> list[Step]:
-    """A photo's life before anyone edits it: light tone, blur or sharpening, noise, and nearly always a JPEG at the end.
+    """A photo's life before anyone edits it: light tone, blur or sharpening, noise, and last, nearly always, a JPEG.
 
     Args:
         rng: The source of every choice.
