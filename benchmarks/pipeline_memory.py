@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def make_picture(path: Path, megapixels: float) -> Path:
-    """A 3:2 photo-like picture: smooth, with sensor noise."""
+    """A smooth 3:2 picture: what it shows changes neither memory nor time."""
     height = round((megapixels * 1e6 / 1.5) ** 0.5)
     coarse = np.random.default_rng(0).integers(0, 256, (12, 18, 3), dtype=np.uint8)
     Image.fromarray(coarse).resize((round(height * 1.5), height), Image.Resampling.BICUBIC).save(path, quality=92)

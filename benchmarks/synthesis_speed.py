@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from ifl_hub.data import ForgerySynthesizer, PhotoPool
+from ifl_hub.training.pictures import picture_files
 
 _SHIPPED = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")
-_SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=300)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    pool = PhotoPool(_shipped_photos() if arguments.photos is None else _photos_in(arguments.photos))
+    pool = PhotoPool(_shipped_photos() if arguments.photos is None else list(picture_files(arguments.photos)))
     for index in range(len(pool)):
         pool.photo(index)
     for size in arguments.size:
@@ -51,10 +51,6 @@ def _shipped_photos() -> list[Path]:
     import skimage
 
     return [Path(skimage.__file__).parent / "data" / name for name in _SHIPPED]
-
-
-def _photos_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/tiling_difference.py PICTURE… [--model FOLDER] [--tile-size 256 512] [--tile-overlap 64]
 
 For a purely local network it is zero (tests/test_pipeline.py). A network that pools globally, like SUMI-IFL's channel
-attention, judges a tile by the tile's own statistics; this prints by how much, so that the card can state it.
+attention, judges a tile by the tile's own statistics; this prints by how much, as docs/speed.md states it.
 """
 
 import argparse

@@ -122,3 +122,12 @@ def test_a_split_is_selected_and_an_unknown_one_is_an_error(tmp_path):
 def test_a_map_of_another_size_is_refused(tmp_path):
     with pytest.raises(ValueError, match="original pixel grid"):
         score_images(read_labelled_images(forged_folder(tmp_path)), lambda image: np.zeros((5, 5)))
+
+
+def test_a_mask_of_zeros_and_ones_counts_as_one_of_black_and_white(tmp_path):
+    folder = forged_folder(tmp_path)
+    mask = folder / "mask" / "found.png"
+    Image.fromarray(np.asarray(Image.open(mask)) // 255).save(mask)
+    half = np.zeros((10, 20))
+    half[:5] = 0.9
+    assert score_images(read_labelled_images(folder)[:1], lambda image: half)[0].pixel_f1 == 1.0

@@ -14,14 +14,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ifl_hub.data import DEFAULT_MIXTURE, Cutout, ForgerySynthesizer, PhotoPool
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp"}
+from ifl_hub.training.pictures import picture_files
 
 
 def main() -> None:
     """Writes one picture with `--count` samples."""
     arguments = _parser().parse_args()
-    photos = sorted(path for path in arguments.photos.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    photos = list(picture_files(arguments.photos))
     cutouts = list(_cutouts(arguments.cutouts, photos)) if arguments.cutouts else []
     mixture = {arguments.kind: 1.0} if arguments.kind else None
     synthesizer = ForgerySynthesizer(PhotoPool(photos, cutouts), arguments.size, arguments.seed, mixture)

@@ -1,6 +1,5 @@
 """`ifl-hub localize`: pictures in; overlays, masks, heat maps and one JSON line each out."""
 
-import hashlib
 import json
 import sys
 import warnings
@@ -14,6 +13,7 @@ import typer
 from tqdm import tqdm
 
 from ..checkpoints import DEFAULT_CHECKPOINT
+from ..files import file_sha256
 from ..image_processing import IflImageProcessor, ImageLoadError, load_image
 from ..image_processing.loading import LoadedImage
 from .errors import CommandError
@@ -106,7 +106,7 @@ class _Job:
     def _check(self, picture: Picture) -> tuple[Picture, dict[str, Any]] | None:
         """The picture and its settings if it has to be done; None if it is done (and reported) or unreadable."""
         try:
-            digest = hashlib.sha256(picture.path.read_bytes()).hexdigest()
+            digest = file_sha256(picture.path)
         except OSError:
             digest = ""  # loading it will say what is wrong
         settings = {"file": str(picture.path), "sha256": digest, **self._settings}

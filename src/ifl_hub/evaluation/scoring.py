@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..image_processing import load_image
+from ..image_processing.masks import to_label_map
 from ..metrics import pixel_auc, pixel_f1
 
 Localizer = Callable[[Image.Image], NDArray[np.floating]]
@@ -25,7 +26,7 @@ class LabelledImage:
 
     Args:
         image: The picture.
-        mask: Its mask, non-zero where forged; None for an authentic image.
+        mask: Its mask, read by `to_label_map`; None for an authentic image.
         forgery_type: Such as `"splicing"`; `"none"` for an authentic image.
     """
 
@@ -110,7 +111,7 @@ def _score(item: LabelledImage, localize: Localizer) -> ImageScore:
     if item.mask is None:
         mask = np.zeros(probabilities.shape, np.bool_)
     else:
-        mask = np.asarray(Image.open(item.mask).convert("L")) > 127
+        mask = to_label_map(Image.open(item.mask), str(item.mask)) == 1
     return ImageScore(
         file_name=item.image.name,
         forgery_type=item.forgery_type,

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm.auto import tqdm
-from transformers import AutoConfig, PreTrainedModel, set_seed
+from transformers import AutoConfig, PreTrainedModel
 
 from ..files import file_sha256, write_atomically
 from ..image_processing import IflImageProcessor
@@ -46,7 +46,7 @@ def build_model(recipe: Recipe) -> PreTrainedModel:
     make = config_class if recipe.shape == "paper" else getattr(config_class, recipe.shape, None)
     if make is None:
         raise ValueError(f"recipe: {config_class.__name__} has no shape {recipe.shape!r}; use 'paper' or 'small'")
-    set_seed(recipe.seed)  # every process starts from the same weights
+    torch.manual_seed(recipe.seed)  # every process starts from the same weights
     return AutoModelForImageForgeryLocalization.from_config(make(**recipe.config))
 
 

@@ -178,7 +178,7 @@ class SumiIflConfig(PreTrainedConfig):
 
     @classmethod
     def small(cls, **overrides: Any) -> "SumiIflConfig":
-        """The shape of the shipped weights: about 1.2 M parameters, trained on two CPU cores within the hour.
+        """The shape of the shipped weights: about 1.1 M parameters, trained on two CPU cores within the hour.
 
         A quarter of the resolution and group normalisation are what makes that possible; the rest of the method stays.
         """
