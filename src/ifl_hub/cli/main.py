@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from . import data
 from .errors import CommandError
 from .localize import localize
 from .models import models
@@ -17,6 +18,7 @@ app = typer.Typer(
 )
 app.command()(localize)
 app.command()(models)
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:
