@@ -157,8 +157,8 @@ def test_what_the_mask_claims_has_changed_and_little_else(pool, seed, kind):
     forged, mask = synthesizer._finish(edit.image, edit.alpha, after)
     assert np.array_equal(forged, sample["image"])
     assert np.array_equal(mask, sample["mask"])
-    forged, mask = synthesizer._finish(edit.image, edit.alpha, {**after, "steps": []})
-    pristine, _ = synthesizer._finish(host.image, edit.alpha, {**after, "steps": []})
+    forged, mask = synthesizer._finish(edit.image, edit.alpha, {**after, "saved": [], "steps": []})
+    pristine, _ = synthesizer._finish(host.image, edit.alpha, {**after, "saved": [], "steps": []})
     changed = (forged != pristine).any(axis=2)
     assert changed[mask == 1].mean() > 0.45
     reach = 11  # pixels: the widest feather and the widest resampling kernel
@@ -192,7 +192,7 @@ def test_the_mask_follows_a_resize_of_the_whole_picture(pool, seed, height, widt
     alpha = np.zeros((height, width), np.float32)
     alpha[8:-8, 8:-8] = draw_region(np.random.default_rng(seed), height - 16, width - 16)[0]
     shown = np.repeat(np.uint8(255 * alpha)[..., None], 3, axis=2)
-    image, mask = synthesizer._finish(shown, alpha, {"resize": kernel, "steps": []})
+    image, mask = synthesizer._finish(shown, alpha, {"saved": [], "resize": kernel, "steps": []})
     centre_image, centre_mask = (_centre(picture) for picture in (image[..., 0] > 127, mask > 0))
     assert np.abs(centre_image - centre_mask).max() < 0.6
     if kernel == "linear":
@@ -213,7 +213,7 @@ def test_a_copy_shows_its_source(pool):
             _assert_moved(edit.record)
         if edit is None or edit.record["scale"] != 1 or edit.record["angle"] or edit.record["mirrored"]:
             continue
-        if edit.record["recolour"] or len(edit.record["places"]) > 1:
+        if edit.record["recolour"] or edit.record["seamless"] or len(edit.record["places"]) > 1:
             continue
         margin = 7
         source = np.subtract(edit.record["source"][:2], margin)

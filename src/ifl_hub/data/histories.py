@@ -1,4 +1,4 @@
-"""What happened to pixels before and after a forgery: compression, resampling, noise, sharpening, tone.
+"""What happened to pixels before and after a forgery: a camera, compression, resampling, noise, sharpening, tone.
 
 A history is *planned* first (a JSON-able list of steps) and *applied* afterwards, so that the same steps can be
 applied to another picture or written to a record, and so that forged and authentic samples share one distribution.
@@ -13,16 +13,19 @@ Step = dict[str, Any]
 
 KERNELS = ("area", "linear", "cubic", "lanczos")
 _SAMPLINGS = ("4:2:0", "4:2:2", "4:4:4")
+_MOSAICS = ("RGGB", "GRBG", "GBRG", "BGGR")
 
 
 def plan_history(rng: np.random.Generator, grid: tuple[int, int] | None = None) -> list[Step]:
-    """A photo's life before anyone edits it: light tone, blur or sharpening, noise, and last, nearly always, a JPEG.
+    """A photo's life before anyone edits it: sensor, tone, blur or sharpening, noise, and last, nearly always, a JPEG.
 
     Args:
         rng: The source of every choice.
         grid: (row, column) offset that the JPEG grid has in six cases out of seven; None for any.
     """
     steps: list[Step] = []
+    if rng.random() < 0.25:
+        steps += _plan_sensor(rng)
     if rng.random() < 0.2:
         steps.append(_plan_tone(rng))
     if rng.random() < 0.25:
@@ -40,6 +43,10 @@ def plan_final(rng: np.random.Generator, grid: tuple[int, int]) -> list[Step]:
     """What happens to the whole picture once it is finished: seldom a filter, usually one JPEG, sometimes two.
 
     Editors save at high quality more often than not, which keeps the traces of what was compressed before.
+
+    Args:
+        rng: The source of every choice.
+        grid: (row, column) offset of the last compression's grid.
     """
     steps: list[Step] = []
     if rng.random() < 0.08:
@@ -54,6 +61,17 @@ def plan_final(rng: np.random.Generator, grid: tuple[int, int]) -> list[Step]:
         low, high = (88, 99) if rng.random() < 0.6 else (70, 88)
         steps.append(plan_jpeg(rng, low, high, grid))
     return steps
+
+
+def plan_sharing(rng: np.random.Generator) -> tuple[list[Step], list[Step]]:
+    """What a social network does to a picture that an editor saved: it is made smaller and compressed once more.
+
+    Returns:
+        The steps before the resize, and those after it.
+    """
+    saved = [plan_jpeg(rng, 80, 99, draw_grid(rng))] if rng.random() < 0.8 else []
+    sharpened = [_plan_sharpening(rng)] if rng.random() < 0.3 else []
+    return saved, [*sharpened, plan_jpeg(rng, 70, 90, (0, 0) if rng.random() < 0.6 else draw_grid(rng))]
 
 
 def draw_grid(rng: np.random.Generator) -> tuple[int, int]:
@@ -80,6 +98,22 @@ def plan_gain(rng: np.random.Generator, spread: float, offset: float) -> Step:
     return {"op": "gain", "gain": [round(float(v), 3) for v in gain], "offset": [round(float(v), 1) for v in shift]}
 
 
+def plan_colour_match(rng: np.random.Generator, part: np.ndarray, target: np.ndarray) -> Step:
+    """Moves the mean and spread of a part's Lab colours most of the way to those of a target (Reinhard et al. 2001).
+
+    Args:
+        rng: The source of how far it goes.
+        part: (N, 3) uint8 RGB pixels to be recoloured, at least one.
+        target: (M, 3) uint8 RGB pixels to be like, at least one.
+    """
+    strength = float(rng.uniform(0.4, 1.0))
+    mine, wanted = _to_lab(part[None])[0], _to_lab(target[None])[0]
+    gain = np.clip(wanted.std(axis=0) / np.maximum(mine.std(axis=0), 1.0), 0.6, 1.5)
+    gain = 1 + strength * (gain - 1)
+    offset = (1 - gain) * mine.mean(axis=0) + strength * (wanted.mean(axis=0) - mine.mean(axis=0))
+    return {"op": "lab", "gain": [round(float(v), 3) for v in gain], "offset": [round(float(v), 2) for v in offset]}
+
+
 def draw_kernel(rng: np.random.Generator) -> str:
     """One of `KERNELS`."""
     return KERNELS[int(rng.integers(len(KERNELS)))]
@@ -92,9 +126,20 @@ def _plan_tone(rng: np.random.Generator) -> Step:
 
 def _plan_focus(rng: np.random.Generator) -> Step:
     if rng.random() < 0.6:
-        amount, sigma = rng.uniform(0.2, 0.9), rng.uniform(0.6, 1.5)
-        return {"op": "sharpen", "amount": round(float(amount), 2), "sigma": round(float(sigma), 2)}
+        return _plan_sharpening(rng)
     return {"op": "blur", "sigma": round(float(rng.uniform(0.4, 1.0)), 2)}
+
+
+def _plan_sharpening(rng: np.random.Generator) -> Step:
+    amount, sigma = rng.uniform(0.2, 0.9), rng.uniform(0.6, 1.5)
+    return {"op": "sharpen", "amount": round(float(amount), 2), "sigma": round(float(sigma), 2)}
+
+
+def _plan_sensor(rng: np.random.Generator) -> list[Step]:
+    """One colour a pixel, two thirds of them invented: what is pasted seldom has its colour filters in phase."""
+    noise = [plan_noise(rng, 0.5, 3.0) | {"grey": False}] if rng.random() < 0.5 else []
+    pattern, method = _MOSAICS[int(rng.integers(4))], ("bilinear", "edge-aware")[int(rng.integers(2))]
+    return [*noise, {"op": "demosaic", "pattern": pattern, "method": method}]
 
 
 def apply_steps(image: np.ndarray, steps: list[Step]) -> np.ndarray:
@@ -142,6 +187,23 @@ def _jpeg(image: np.ndarray, quality: int, sampling: str, grid: list[int]) -> np
     return np.ascontiguousarray(decoded[top:, left:])
 
 
+def _demosaic(image: np.ndarray, pattern: str, method: str) -> np.ndarray:
+    """Keeps what a sensor behind a Bayer filter sees of each pixel and interpolates the rest.
+
+    The pattern names the colours of the top left 2×2 pixels in reading order.
+    """
+    import cv2
+
+    frame = 4  # an even number keeps the phase
+    framed = cv2.copyMakeBorder(image, frame, frame, frame, frame, cv2.BORDER_REFLECT_101)
+    mosaic = np.empty(framed.shape[:2], np.uint8)
+    for position, colour in enumerate(pattern):
+        cell = np.s_[position // 2 :: 2, position % 2 :: 2]
+        mosaic[cell] = framed[cell][..., "RGB".index(colour)]
+    code = getattr(cv2, f"COLOR_Bayer{pattern}2RGB" + ("_EA" if method == "edge-aware" else ""))
+    return np.ascontiguousarray(cv2.cvtColor(mosaic, code)[frame:-frame, frame:-frame])
+
+
 def _noise(image: np.ndarray, sigma: float, grey: bool, seed: int) -> np.ndarray:
     shape = (*image.shape[:2], 1) if grey else image.shape
     noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
@@ -184,12 +246,28 @@ def _gain(image: np.ndarray, gain: list[float], offset: list[float]) -> np.ndarr
     return to_uint8(image * np.asarray(gain, np.float32) + np.asarray(offset, np.float32))
 
 
+def _lab(image: np.ndarray, gain: list[float], offset: list[float]) -> np.ndarray:
+    import cv2
+
+    moved = _to_lab(image) * np.asarray(gain, np.float32) + np.asarray(offset, np.float32)
+    return to_uint8(cv2.cvtColor(moved, cv2.COLOR_Lab2RGB) * 255)
+
+
+def _to_lab(image: np.ndarray) -> np.ndarray:
+    """CIE L* in 0..100 and a*, b* of (H, W, 3) uint8 RGB."""
+    import cv2
+
+    lab: np.ndarray = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    return lab
+
+
 def to_uint8(values: np.ndarray) -> np.ndarray:
     """Rounds and clips real values to 0..255."""
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 _APPLY: dict[str, Callable[..., np.ndarray]] = {
+    "demosaic": _demosaic,
     "jpeg": _jpeg,
     "noise": _noise,
     "tone": _tone,
@@ -198,4 +276,5 @@ _APPLY: dict[str, Callable[..., np.ndarray]] = {
     "median": _median,
     "resample": _resample,
     "gain": _gain,
+    "lab": _lab,
 }

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from .histories import apply_steps, draw_kernel, plan_history, resize
-from .photos import PhotoPool
+from .photos import CutObject, PhotoPool
+
+_SHOWS_OBJECT = 0.35  # how often the crop is drawn around one of the pool's known objects
+_LARGEST_OBJECT = 0.25  # of the canvas, such an object's box, where the photo allows it
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ def draw_host(rng: np.random.Generator, pool: PhotoPool, height: int, width: int
     """Draws a photo, a scale, a crop, a flip and a history.
 
     A third of the canvases are native pixels, a third show most of the photo (as a thumbnail does), the rest lie
-    between. A photo too small for the canvas is enlarged to fit.
+    between. A photo too small for the canvas is enlarged to fit. A third of the crops are drawn around an object whose
+    outline is known, whatever will be done to the host: authentic pictures show things too.
 
     Args:
         rng: The source of every choice.
@@ -60,13 +64,16 @@ def draw_host(rng: np.random.Generator, pool: PhotoPool, height: int, width: int
         width: Width of the canvas.
         grid: Preferred (row, column) offset of the last compression's grid; None for any.
     """
-    index = int(rng.integers(len(pool)))
+    index, box = _draw_photo(rng, pool)
     photo = pool.photo(index)
-    scale = _draw_scale(rng, max(height / photo.shape[0], width / photo.shape[1]))
+    smallest = max(height / photo.shape[0], width / photo.shape[1])
+    scale = _draw_scale(rng, smallest)
+    if box is not None:
+        scale = max(smallest, min(scale, float(np.sqrt(_LARGEST_OBJECT * height * width / (box[2] * box[3])))))
     crop_height = min(photo.shape[0], max(1, round(height / scale)))
     crop_width = min(photo.shape[1], max(1, round(width / scale)))
-    top = int(rng.integers(photo.shape[0] - crop_height + 1))
-    left = int(rng.integers(photo.shape[1] - crop_width + 1))
+    top = _draw_start(rng, photo.shape[0], crop_height, None if box is None else (box[0], box[0] + box[2]))
+    left = _draw_start(rng, photo.shape[1], crop_width, None if box is None else (box[1], box[1] + box[3]))
     kernel = draw_kernel(rng)
     image = resize(photo[top : top + crop_height, left : left + crop_width], height, width, kernel)
     flipped = bool(rng.random() < 0.5)
@@ -83,6 +90,24 @@ def draw_host(rng: np.random.Generator, pool: PhotoPool, height: int, width: int
         "history": history,
     }
     return Host(apply_steps(image, history), index, crop, flipped, record)
+
+
+def _draw_photo(rng: np.random.Generator, pool: PhotoPool) -> tuple[int, tuple[int, int, int, int] | None]:
+    """Any photo, or the donor of a known object together with the (top, left, height, width) of that object."""
+    known = pool.known_objects
+    if known and rng.random() < _SHOWS_OBJECT:
+        cut: CutObject = pool.cutout(known[int(rng.integers(len(known)))])
+        if cut.donor is not None and cut.box is not None:
+            return cut.donor, (*cut.box, *cut.alpha.shape)
+    return int(rng.integers(len(pool))), None
+
+
+def _draw_start(rng: np.random.Generator, length: int, crop: int, span: tuple[int, int] | None) -> int:
+    """Where a crop begins along a side of the photo, so that it holds the span if it is long enough for it."""
+    low, high = 0, length - crop
+    if span is not None and span[1] - span[0] <= crop:
+        low, high = max(low, span[1] - crop), min(high, span[0])
+    return int(rng.integers(low, high + 1))
 
 
 def _draw_scale(rng: np.random.Generator, smallest: float) -> float:

@@ -14,6 +14,7 @@ from .hosts import Edit, Host, object_in_view
 from .patches import (
     Patch,
     best_fitting,
+    blend_seamlessly,
     bounding_box,
     draw_feather,
     draw_place,
@@ -29,14 +30,19 @@ from .regions import draw_box, draw_region
 from .splicing import splicing
 
 _OBJECT_IN_VIEW = "object in view"
+_HEALED_COPY, _HEALED_HOLE = 0.05, 0.3  # how often Poisson editing adapts a copy, or a clone over what was removed
 
 
 def copy_move(rng: np.random.Generator, pool: PhotoPool, host: Host) -> Edit | None:
-    """Copies an object or a region to one or two other places of the same picture; only the copies count as forged."""
+    """Copies an object or a region to one or two other places of the same picture; only the copies count as forged.
+
+    Most copies keep their size and none leaves 0.75 to 1.25 of it; a quarter is mirrored, a quarter turned, slightly
+    as a rule.
+    """
     region, shape = _draw_area(rng, pool, host, largest=0.35)
     source = top, left, height, width = bounding_box(region)
     scale = 1.0 if rng.random() < 0.6 else round(float(rng.uniform(0.75, 1.25)), 3)
-    angle = 0.0 if rng.random() < 0.75 else round(float(rng.choice([rng.uniform(-25, 25), 90.0, 180.0])), 1)
+    angle = 0.0 if rng.random() < 0.75 else _draw_turn(rng)
     mirrored, kernel, sigma = bool(rng.random() < 0.25), draw_kernel(rng), draw_feather(rng)
     margin = margin_for(scale)
     around = window(host.image, top - margin, left - margin, height + 2 * margin, width + 2 * margin)
@@ -45,18 +51,18 @@ def copy_move(rng: np.random.Generator, pool: PhotoPool, host: Host) -> Edit | N
     recolour = [plan_gain(rng, 0.06, 6)] if rng.random() < 0.15 else []
     patch = Patch(apply_steps(patch.image, recolour), feather(patch.alpha, sigma))
     image, alpha, places = host.image, np.zeros(region.shape, np.float32), []
-    careful = bool(rng.random() < 0.5)
+    careful, healed = bool(rng.random() < 0.5), bool(rng.random() < _HEALED_COPY)
     for _ in range(1 if rng.random() < 0.85 else 2):
         candidates = _draw_other_places(rng, patch, host.image.shape, source)
         if not candidates:
             return None
         place = best_fitting(host.image, patch, candidates) if careful else candidates[0]
-        image, pasted = paste(image, patch, *place)
+        image, pasted = paste(image, blend_seamlessly(image, patch, *place) if healed else patch, *place)
         alpha = np.maximum(alpha, pasted)
         places.append(list(place))
     record = {"region": shape, "source": list(source), "scale": scale, "angle": angle, "mirrored": mirrored}
-    record |= {"kernel": kernel, "recolour": recolour, "feather": sigma, "careful": careful, "places": places}
-    return Edit(image, alpha, record)
+    record |= {"kernel": kernel, "recolour": recolour, "feather": sigma, "careful": careful, "seamless": healed}
+    return Edit(image, alpha, record | {"places": places})
 
 
 def removal(rng: np.random.Generator, pool: PhotoPool, host: Host) -> Edit | None:
@@ -92,9 +98,14 @@ MANIPULATIONS: dict[str, Callable[[np.random.Generator, PhotoPool, Host], Edit |
 }
 
 
+def _draw_turn(rng: np.random.Generator) -> float:
+    """Degrees: mostly a slight turn, else a quarter or half of the circle."""
+    return round(float(rng.uniform(-20, 20)), 1) if rng.random() < 0.7 else float(rng.choice([90.0, 180.0]))
+
+
 def _draw_area(rng: np.random.Generator, pool: PhotoPool, host: Host, largest: float) -> tuple[np.ndarray, str]:
     """A region of the canvas: an object that the photo is known to show, or a drawn shape; never empty."""
-    if rng.random() < 0.75:
+    if rng.random() < 0.85:
         subject = object_in_view(rng, pool, host)
         if subject is not None and 0.003 < float((subject > 0.5).mean()) < largest:
             return subject, _OBJECT_IN_VIEW
@@ -147,11 +158,12 @@ def _clone_background(
     around = image[here][ring].astype(np.int16)
     mismatches = [float(np.abs(image[place][ring].astype(np.int16) - around).mean()) for place in places]
     place = places[int(np.argmin(mismatches))]
-    shift = around.mean(axis=0) - image[place][ring].mean(axis=0) if rng.random() < 0.6 else np.zeros(3)
-    sigma = draw_feather(rng)
+    healed, sigma = bool(rng.random() < _HEALED_HOLE), draw_feather(rng)
+    shift = around.mean(axis=0) - image[place][ring].mean(axis=0) if rng.random() < 0.6 and not healed else np.zeros(3)
     patch = Patch(to_uint8(image[place] + shift), feather(region[here], sigma))
-    edited, alpha = paste(image, patch, here[0].start, here[1].start)
-    record |= {"method": "clone", "source": [place[0].start, place[1].start], "feather": sigma}
+    top, left = here[0].start, here[1].start
+    edited, alpha = paste(image, blend_seamlessly(image, patch, top, left) if healed else patch, top, left)
+    record |= {"method": "clone", "seamless": healed, "source": [place[0].start, place[1].start], "feather": sigma}
     return Edit(edited, alpha, record | {"shift": [round(float(value), 1) for value in shift]})
 
 

@@ -118,6 +118,11 @@ class PhotoPool:
         """Indices of the cut-outs that were taken from this photo."""
         return list(self._objects.get(photo, ()))
 
+    @property
+    def known_objects(self) -> list[int]:
+        """Indices of the cut-outs whose donor is in the pool."""
+        return [index for index, donor in enumerate(self._donors) if donor is not None]
+
     def _kept(self, index: int) -> _KeptPhoto:
         return self._cached(("photo", index), lambda: self._decode_photo(index))
 

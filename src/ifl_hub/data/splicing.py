@@ -4,14 +4,26 @@ from typing import Any
 
 import numpy as np
 
-from .histories import Step, apply_steps, draw_kernel, plan_gain, plan_history, resize
+from .histories import Step, apply_steps, draw_kernel, plan_colour_match, plan_gain, plan_history, resize
 from .hosts import Edit, Host, object_in_view
-from .patches import Patch, best_fitting, draw_feather, draw_place, feather, margin_for, paste, transform, window
+from .patches import (
+    Patch,
+    best_fitting,
+    blend_seamlessly,
+    draw_feather,
+    draw_place,
+    feather,
+    margin_for,
+    paste,
+    transform,
+    window,
+)
 from .photos import PhotoPool
 from .regions import draw_box, draw_region
 
-_BACKGROUND, _OBJECT = 0.08, 0.6  # how often a background; else how often a cut-out and not a drawn region
+_BACKGROUND, _OBJECT = 0.08, 0.65  # how often a background; else how often a cut-out and not a drawn region
 _LARGEST = 0.6  # of the canvas, a pasted part's box
+_SEAMLESS = 0.07  # how often colours are adapted by Poisson editing
 
 
 def splicing(rng: np.random.Generator, pool: PhotoPool, host: Host) -> Edit | None:
@@ -24,14 +36,16 @@ def splicing(rng: np.random.Generator, pool: PhotoPool, host: Host) -> Edit | No
     angle = round(float(rng.uniform(-40, 40)), 1) if rng.random() < 0.3 else 0.0
     mirrored, kernel = bool(rng.random() < 0.5), draw_kernel(rng)
     patch = transform(Patch(apply_steps(patch.image, history), patch.alpha), record["scale"], angle, mirrored, kernel)
-    recolour = _plan_recolour(rng, patch, host.image)
     places = [draw_place(rng, patch.alpha.shape, host.image.shape) for _ in range(8)]
     careful, sigma = bool(rng.random() < 0.3), draw_feather(rng)
     place = best_fitting(host.image, patch, places) if careful else places[0]
+    seamless = bool(rng.random() < _SEAMLESS)
+    recolour = [] if seamless else _plan_recolour(rng, patch, window(host.image, *place, *patch.alpha.shape))
     patch = Patch(apply_steps(patch.image, recolour), feather(patch.alpha, sigma))
-    image, alpha = paste(host.image, patch, *place)
+    image, alpha = paste(host.image, blend_seamlessly(host.image, patch, *place) if seamless else patch, *place)
     record |= {"history": history, "angle": angle, "mirrored": mirrored, "kernel": kernel, "careful": careful}
-    return Edit(image, alpha, record | {"recolour": recolour, "feather": sigma, "place": list(place)})
+    record |= {"seamless": seamless, "recolour": recolour, "feather": sigma, "place": list(place)}
+    return Edit(image, alpha, record)
 
 
 def _object_patch(rng: np.random.Generator, pool: PhotoPool, host: Host) -> tuple[Patch, dict[str, Any]]:
@@ -97,13 +111,12 @@ def _horizon(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     return above if rng.random() < 0.8 else np.ascontiguousarray(above[::-1])
 
 
-def _plan_recolour(rng: np.random.Generator, patch: Patch, host: np.ndarray) -> list[Step]:
-    """Half of the foreign parts are recoloured: at random, or towards the host's mean as a careful forger does."""
+def _plan_recolour(rng: np.random.Generator, patch: Patch, below: np.ndarray) -> list[Step]:
+    """Half of the foreign parts are recoloured: at random, or to match what they cover as a careful forger does."""
     choice = rng.random()
-    if choice < 0.25:
+    if choice < 0.2:
         return [plan_gain(rng, 0.15, 12)]
     opaque = patch.alpha > 0.5
-    if choice < 0.5 and opaque.any():
-        offset = rng.uniform(0.2, 0.6) * (host.mean(axis=(0, 1)) - patch.image[opaque].mean(axis=0))
-        return [{"op": "gain", "gain": [1.0, 1.0, 1.0], "offset": [round(float(value), 1) for value in offset]}]
+    if choice < 0.45 and opaque.any():
+        return [plan_colour_match(rng, patch.image[opaque], below.reshape(-1, 3))]
     return []

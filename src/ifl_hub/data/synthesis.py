@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .histories import apply_steps, draw_grid, draw_kernel, plan_final, resize
+from .histories import apply_steps, draw_grid, draw_kernel, plan_final, plan_sharing, resize
 from .hosts import Edit, Host, draw_host
 from .manipulations import MANIPULATIONS
 from .photos import PhotoPool
@@ -20,6 +20,7 @@ DEFAULT_MIXTURE: Mapping[str, float] = MappingProxyType(
 )
 MIN_FORGED, MAX_FORGED = 0.003, 0.6  # share of the picture that a forged sample's mask covers
 _ATTEMPTS = 60
+_SHARED = 0.07  # how often a picture was shared over a social network, which makes it smaller
 _VISIBLE = 2.0  # mean change in grey levels; less would not outlive the compression that follows
 
 
@@ -90,7 +91,8 @@ class ForgerySynthesizer:
 
     def _compose(self, rng: np.random.Generator, kind: str) -> tuple[Host, Edit | None, dict[str, Any]]:
         """A host, its edit, and the plan of what will happen to the picture as a whole."""
-        factor = float(rng.uniform(0.8, 1.2)) if rng.random() < 0.2 else 1.0
+        shared = bool(rng.random() < _SHARED)
+        factor = _draw_factor(rng, shared)
         height, width = round(self.height / factor), round(self.width / factor)
         grid = (0, 0) if rng.random() < 0.6 else draw_grid(rng)
         host = draw_host(rng, self.pool, height, width, grid if factor == 1.0 else None)
@@ -98,13 +100,21 @@ class ForgerySynthesizer:
             edit: Edit | None = Edit(host.image, np.zeros((height, width), np.float32), {})
         else:
             edit = MANIPULATIONS[kind](rng, self.pool, host)
-        return host, edit, {"resize": draw_kernel(rng), "steps": plan_final(rng, grid)}
+        saved, steps = plan_sharing(rng) if shared else ([], plan_final(rng, grid))
+        return host, edit, {"saved": saved, "resize": draw_kernel(rng), "steps": steps}
 
     def _finish(self, image: np.ndarray, alpha: np.ndarray, after: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Brings picture and alpha to the sample's size, then filters and compresses the picture."""
-        image = resize(image, self.height, self.width, after["resize"])
+        """Saves the picture, brings it and the alpha to the sample's size, then filters and compresses the picture."""
+        image = resize(apply_steps(image, after["saved"]), self.height, self.width, after["resize"])
         alpha = resize(alpha, self.height, self.width, "linear")
         return apply_steps(image, after["steps"]), (alpha > 0.5).astype(np.uint8)
+
+
+def _draw_factor(rng: np.random.Generator, shared: bool) -> float:
+    """By how much the finished picture is resized: social networks shrink, others seldom touch the size."""
+    if shared:
+        return float(rng.uniform(0.5, 0.95))
+    return float(rng.uniform(0.8, 1.2)) if rng.random() < 0.2 else 1.0
 
 
 def _normalised(mixture: Mapping[str, float]) -> dict[str, float]:
