@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ifl_hub import SumiIflConfig, SumiIflForImageForgeryLocalization
-from ifl_hub.modeling.sumi_ifl.modeling_sumi_ifl import SumiIflFusion, pad_reflect
+from ifl_hub.modeling.padding import pad_reflect
+from ifl_hub.modeling.sumi_ifl.modeling_sumi_ifl import SumiIflFusion
 from modeling_tester import ModelTesterMixin
 
 

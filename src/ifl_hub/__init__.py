@@ -11,6 +11,7 @@ from .checkpoints import checkpoint_path, list_checkpoints
 from .image_processing import IflImageProcessor
 from .modeling.auto import AutoModelForImageForgeryLocalization
 from .modeling.outputs import ImageForgeryLocalizationOutput
+from .modeling.safl_net import SaflNetConfig, SaflNetForImageForgeryLocalization
 from .modeling.sumi_ifl import SumiIflConfig, SumiIflForImageForgeryLocalization
 from .pipelines import ImageForgeryLocalizationPipeline
 from .registration import register
@@ -26,6 +27,8 @@ __all__ = [
     "IflImageProcessor",
     "ImageForgeryLocalizationOutput",
     "ImageForgeryLocalizationPipeline",
+    "SaflNetConfig",
+    "SaflNetForImageForgeryLocalization",
     "SumiIflConfig",
     "SumiIflForImageForgeryLocalization",
     "checkpoint_path",

@@ -6,10 +6,12 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_path
 from .image_processing import IflImageProcessor
 from .modeling.auto import AutoModelForImageForgeryLocalization
+from .modeling.safl_net import SaflNetConfig, SaflNetForImageForgeryLocalization
 from .modeling.sumi_ifl import SumiIflConfig, SumiIflForImageForgeryLocalization
 from .pipelines import ImageForgeryLocalizationPipeline
 
 LOCALIZATION_MODELS = {
+    SaflNetConfig: SaflNetForImageForgeryLocalization,
     SumiIflConfig: SumiIflForImageForgeryLocalization,
 }
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +28,7 @@ from ..image_processing import IflImageProcessor
 from ..metrics import pixel_auc, pixel_f1
 from ..modeling.auto import AutoModelForImageForgeryLocalization
 from .ema import WeightAverage
+from .pretrained import encoder_folder
 from .recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -41,13 +43,17 @@ class SampleSource(Protocol):
 
 
 def build_model(recipe: Recipe) -> PreTrainedModel:
-    """A freshly initialised model of the recipe's method and shape."""
+    """A model of the recipe's method and shape, freshly initialised but for a pre-trained encoder."""
     config_class = type(AutoConfig.for_model(recipe.method))
     make = config_class if recipe.shape == "paper" else getattr(config_class, recipe.shape, None)
     if make is None:
         raise ValueError(f"recipe: {config_class.__name__} has no shape {recipe.shape!r}; use 'paper' or 'small'")
     torch.manual_seed(recipe.seed)  # every process starts from the same weights
-    return AutoModelForImageForgeryLocalization.from_config(make(**recipe.config))
+    model = AutoModelForImageForgeryLocalization.from_config(make(**recipe.config))
+    if recipe.encoder_weights is not None:
+        with TemporaryDirectory() as scratch:
+            model.load_encoder_weights(encoder_folder(recipe.encoder_weights, Path(scratch)))
+    return model
 
 
 class LocalizationTrainer:

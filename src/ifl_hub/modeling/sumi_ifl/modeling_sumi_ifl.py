@@ -17,6 +17,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ..outputs import ImageForgeryLocalizationOutput
+from ..padding import pad_reflect
 from .configuration_sumi_ifl import SumiIflConfig
 from .losses_sumi_ifl import (
     IGNORE_LABEL,
@@ -467,17 +468,6 @@ class SumiIflForImageForgeryLocalization(SumiIflPreTrainedModel):
                 f"labels must be (batch, height, width) = {(pixel_values.shape[0], *pixel_values.shape[-2:])}, "
                 f"got {tuple(labels.shape)}; give the masks to IflImageProcessor together with the images"
             )
-
-
-def pad_reflect(pixels: Tensor, divisor: int) -> Tensor:
-    """Mirror the right and bottom border until both sides are multiples of `divisor`, however small the image."""
-    for dimension in (2, 3):
-        size = pixels.shape[dimension]
-        period = max(1, 2 * (size - 1))
-        # No early return for sizes that fit: torch.export would hold every later input to the same branch.
-        index = torch.arange(size + -size % divisor, device=pixels.device) % period
-        pixels = pixels.index_select(dimension, torch.minimum(index, period - index))
-    return pixels
 
 
 def _activation(config: SumiIflConfig) -> nn.Module:

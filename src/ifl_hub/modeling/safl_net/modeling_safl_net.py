@@ -1,0 +1,414 @@
+"""SAFL-Net: EfficientNet levels -> feature pyramid -> mask and image label; two plug-ins only in training.
+
+A re-implementation from the paper (Sun et al., ICCV 2023), which has no public code. Equation numbers are the paper's.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoBackbone, AutoModel, PreTrainedModel
+from transformers import initialization as init
+from transformers.configuration_utils import PreTrainedConfig
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.models.efficientnet.modeling_efficientnet import EfficientNetEmbeddings, EfficientNetEncoder
+
+from ..outputs import ImageForgeryLocalizationOutput
+from ..padding import pad_reflect
+from .configuration_safl_net import SaflNetConfig
+from .losses_safl_net import boundary_loss, classification_loss, localization_loss
+
+DECODER_STRIDE = 4
+PLUG_IN_STRIDES = (4, 8, 16, 32)
+
+
+@dataclass
+class SaflNetOutput(ImageForgeryLocalizationOutput):
+    """Output of SAFL-Net: the common fields and the boundary map.
+
+    Args:
+        loss: Scalar, eq. 9; None without `labels`.
+        loss_terms: `localization`, `classification` and, where they are on, `boundary` (eq. 8), `consistency` (eq. 2)
+            and `contrast` (eq. 4); detached, before weighting.
+        logits: `(B, 1, H, W)`.
+        image_logits: `(B, 1)`.
+        boundary_logits: `(B, 1, H, W)`, where the outline of a forged region runs; None without `labels`, because the
+            boundary guidance module takes part in training only.
+    """
+
+    boundary_logits: Tensor | None = None
+
+
+class SaflNetEncoderLevel(GradientCheckpointingLayer):
+    """The blocks of an EfficientNet between two strides, recomputed in the backward pass where that is switched on."""
+
+    def __init__(self, blocks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*blocks)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.blocks(hidden)
+
+
+class SaflNetEfficientNetEncoder(nn.Module):
+    """An EfficientNet without its top: `(B, 3, H, W)`, H and W multiples of 32, to one feature map a stride.
+
+    A level is what the last block before the next reduction returns (the paper does not say which it takes).
+    """
+
+    def __init__(self, config: PreTrainedConfig, norm_momentum: float) -> None:
+        super().__init__()
+        self.embeddings = EfficientNetEmbeddings(config)
+        blocks = list(EfficientNetEncoder(config).blocks)
+        repeats = [math.ceil(config.depth_coefficient * count) for count in config.num_block_repeats]
+        starts = [sum(repeats[:stage]) for stage in range(len(repeats))]
+        cuts = [start for start, stride in zip(starts, config.strides, strict=True) if stride > 1]
+        bounds = [0, *cuts, len(blocks)]
+        self.levels = nn.ModuleList(SaflNetEncoderLevel(blocks[a:b]) for a, b in zip(bounds, bounds[1:], strict=False))
+        self.strides = tuple(2 ** (level + 1) for level in range(len(self.levels)))
+        self.channels = tuple(level.blocks[-1].projection.project_bn.num_features for level in self.levels)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = norm_momentum
+        if config.squeeze_expansion_ratio == 0:
+            for block in blocks:
+                block.squeeze_excite = nn.Identity()
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        hidden, features = self.embeddings(pixels), []
+        for level in self.levels:
+            hidden = level(hidden)
+            features.append(hidden)
+        return features
+
+    def load_weights(self, state: dict[str, Tensor]) -> None:
+        """Take the weights of an `EfficientNetModel`; its top is left out."""
+        bounds = [0]
+        for level in self.levels:
+            bounds.append(bounds[-1] + len(level.blocks))
+        own = {}
+        for name, value in state.items():
+            if name.startswith("embeddings."):
+                own[name] = value
+            elif name.startswith("encoder.blocks."):
+                index, _, rest = name.removeprefix("encoder.blocks.").partition(".")
+                level = next(i for i in range(len(self.levels)) if int(index) < bounds[i + 1])
+                own[f"levels.{level}.blocks.{int(index) - bounds[level]}.{rest}"] = value
+        without_excitation = {name for name in own if ".squeeze_excite." in name} - set(self.state_dict())
+        self.load_state_dict({name: value for name, value in own.items() if name not in without_excitation})
+
+
+class SaflNetResiduals(nn.Module):
+    """High-pass residuals as a level of their own, `(B, 3, H, W)` -> `(B, C, H/4, W/4)`.
+
+    Noise and compression traces are faint beside the picture's content; three fixed filters a colour remove the
+    content first. Not in the paper.
+    """
+
+    FILTERS = (
+        ((0.0, 0.0, 0.0), (1.0, -2.0, 1.0), (0.0, 0.0, 0.0)),
+        ((0.0, 1.0, 0.0), (0.0, -2.0, 0.0), (0.0, 1.0, 0.0)),
+        ((-0.5, 1.0, -0.5), (1.0, -2.0, 1.0), (-0.5, 1.0, -0.5)),
+    )
+    GAIN = 10.0  # a step of 12 grey levels becomes 1 before the clip
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("filters", torch.tensor(self.FILTERS)[:, None].repeat(3, 1, 1, 1))
+        half = max(2, channels // 2)
+        self.layers = nn.Sequential(
+            SaflNetConvolution(9, half, 3),
+            SaflNetConvolution(half, half, 3, stride=2),
+            SaflNetConvolution(half, channels, 3, stride=2),
+            SaflNetConvolution(channels, channels, 3),
+        )
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        filters = self.filters.to(pixels.dtype)
+        residuals = F.conv2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), filters, groups=3)
+        return self.layers((residuals * self.GAIN).clamp(-3, 3))
+
+
+class SaflNetConvolution(nn.Sequential):
+    """Convolution, batch normalisation, ReLU; the size stays, or is divided by the stride."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+        )
+
+
+class SaflNetDecoder(nn.Module):
+    """Feature pyramid: levels to one width, summed from deep to fine, brought to stride 4, and read together."""
+
+    def __init__(self, config: SaflNetConfig, channels: Sequence[int]) -> None:
+        super().__init__()
+        width = config.decoder_channels
+        # A level finer than the decoder's grid is folded into channels: nothing of it is lost.
+        self.folds = tuple(max(1, DECODER_STRIDE // stride) for stride in config.level_strides)
+        self.lateral = nn.ModuleList(
+            nn.Conv2d(count * fold**2, width, 1) for count, fold in zip(channels, self.folds, strict=True)
+        )
+        self.smooth = nn.ModuleList(SaflNetConvolution(width, width, 3) for _ in channels)
+        self.residuals = SaflNetResiduals(config.residual_channels) if config.residual_channels else None
+        self.mix = SaflNetConvolution(width * len(channels) + config.residual_channels, width, 1)
+        self.refine = SaflNetConvolution(width, width, 3)
+        self.classifier = nn.Conv2d(width, 1, 1)
+
+    def forward(self, features: Sequence[Tensor], pixels: Tensor) -> Tensor:
+        folded = [F.pixel_unshuffle(f, fold) if fold > 1 else f for f, fold in zip(features, self.folds, strict=True)]
+        levels = [lateral(feature) for lateral, feature in zip(self.lateral, folded, strict=True)]
+        for fine in reversed(range(len(levels) - 1)):
+            levels[fine] = levels[fine] + _resize(levels[fine + 1], levels[fine])
+        grid = F.avg_pool2d(pixels[:, :1], DECODER_STRIDE)
+        gathered = [_resize(smooth(level), grid) for smooth, level in zip(self.smooth, levels, strict=True)]
+        if self.residuals is not None:
+            gathered.append(self.residuals(pixels))
+        return self.classifier(self.refine(self.mix(torch.cat(gathered, 1))))
+
+
+class SaflNetDifferenceConvolution(nn.Module):
+    """The constrained convolution of eq. 6: in every slice of the kernel the centre is 1 and all weights sum to 0.
+
+    A constant map becomes 0, so only differences pass. The constraint is a function of a free parameter, applied in
+    every forward pass: an additive projection, exact, without a division that could be by 0.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        self.kernel, self.dilation = kernel, dilation
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel**2 - 1))
+
+    def constrained_weight(self) -> Tensor:
+        """`(C_out, C_in, k, k)` float32."""
+        free = self.weight.float()
+        around = free - free.mean(-1, keepdim=True) - 1 / free.shape[-1]  # sums to -1
+        half = free.shape[-1] // 2
+        slices = torch.cat([around[..., :half], torch.ones_like(around[..., :1]), around[..., half:]], -1)
+        return slices.unflatten(-1, (self.kernel, self.kernel))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        margin = self.dilation * (self.kernel // 2)
+        # Zeros beyond the border would make every border a difference.
+        padded = F.pad(hidden, (margin,) * 4, mode="replicate")
+        # In bfloat16 the slices would sum to some hundredths.
+        with torch.autocast(hidden.device.type, enabled=False):
+            return F.conv2d(padded.float(), self.constrained_weight(), dilation=self.dilation).to(hidden.dtype)
+
+
+class SaflNetBoundaryGuidance(nn.Module):
+    """The boundary guidance module: a difference block on each of four levels, fused into one outline (section 3.3)."""
+
+    def __init__(self, config: SaflNetConfig, channels: Sequence[int]) -> None:
+        super().__init__()
+        width, kernel = config.boundary_channels, config.boundary_kernel_size
+        self.difference, self.convolutions = nn.ModuleList(), nn.ModuleList()
+        for count, dilation in zip(channels, config.boundary_dilations, strict=True):
+            if config.boundary_block == "difference":
+                self.difference.append(SaflNetDifferenceConvolution(count, width, kernel, dilation))
+            else:
+                margin = dilation * (kernel // 2)
+                self.difference.append(nn.Conv2d(count, width, kernel, padding=margin, dilation=dilation, bias=False))
+            self.convolutions.append(
+                nn.Sequential(
+                    nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=False),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(),
+                )
+            )
+        self.mix = SaflNetConvolution(4 * width, width, 1)
+        self.classifier = nn.Conv2d(width, 1, 1)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        outlines = [
+            convolution(difference(feature))
+            for difference, convolution, feature in zip(self.difference, self.convolutions, features, strict=True)
+        ]
+        return self.classifier(self.mix(torch.cat([_resize(outline, outlines[0]) for outline in outlines], 1)))
+
+
+class SaflNetPreTrainedModel(PreTrainedModel):
+    """Weight initialisation and what transformers needs to know about the method."""
+
+    config: SaflNetConfig
+    base_model_prefix = "safl_net"
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False
+    _no_split_modules = ("SaflNetEncoderLevel", "SaflNetDecoder", "SaflNetBoundaryGuidance")
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # transformers' own for EfficientNet, gammas of N(0, 0.02), leaves a random encoder without a signal.
+        super()._init_weights(module)
+        if isinstance(module, nn.Conv2d):
+            fan_in = module.weight[0].numel()
+            init.normal_(module.weight, std=math.sqrt(2 / fan_in) if module.out_channels > 1 else 0.01)
+        elif isinstance(module, SaflNetDifferenceConvolution):
+            init.normal_(module.weight, std=math.sqrt(1 / module.weight[0].numel()))
+        elif isinstance(module, SaflNetResiduals):
+            init.copy_(module.filters, torch.tensor(module.FILTERS)[:, None].repeat(3, 1, 1, 1))
+
+
+class SaflNetForImageForgeryLocalization(SaflNetPreTrainedModel):
+    """SAFL-Net with its segmentation and classification heads and, given labels, its objective (eq. 9).
+
+    The boundary guidance module takes part only where labels are given; without it predictions are the same bits.
+
+    Example:
+        >>> from ifl_hub import SaflNetConfig
+        >>> model = SaflNetForImageForgeryLocalization(SaflNetConfig.tiny()).eval()
+        >>> output = model(torch.zeros(1, 3, 37, 51), labels=torch.zeros(1, 37, 51, dtype=torch.long))
+        >>> tuple(output.logits.shape), tuple(output.image_logits.shape), sorted(output.loss_terms)
+        ((1, 1, 37, 51), (1, 1), ['boundary', 'classification', 'localization'])
+    """
+
+    def __init__(self, config: SaflNetConfig) -> None:
+        super().__init__(config)
+        self.encoder = _build_encoder(config)
+        channels = dict(zip(self.encoder.strides, self.encoder.channels, strict=True))
+        if missing := {*config.level_strides, *PLUG_IN_STRIDES} - set(channels):
+            raise ValueError(
+                f"encoder_config gives levels at strides {list(channels)}, but {sorted(missing)} are needed as well"
+            )
+        self.decoder = SaflNetDecoder(config, [channels[stride] for stride in config.level_strides])
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        if config.image_head == "pooled":
+            self.classifier = nn.Linear(channels[32], 1)
+        if config.boundary_weight:
+            self.boundary_guidance = SaflNetBoundaryGuidance(config, [channels[stride] for stride in PLUG_IN_STRIDES])
+        self.post_init()
+
+    def load_encoder_weights(self, name_or_path: str | Path) -> None:
+        """Take the encoder's weights from a pre-trained transformers model: a Hub id or a folder.
+
+        Raises:
+            RuntimeError: If they do not fit the encoder.
+        """
+        pretrained = AutoModel.from_pretrained(str(name_or_path))
+        if isinstance(self.encoder, SaflNetEfficientNetEncoder):
+            self.encoder.load_weights(pretrained.state_dict())
+        else:
+            self.encoder.backbone.load_state_dict(pretrained.state_dict(), strict=False)
+
+    def forward(
+        self, pixel_values: Tensor, labels: Tensor | None = None, image_targets: Tensor | None = None
+    ) -> SaflNetOutput:
+        """Localize forged pixels and say whether there are any.
+
+        Args:
+            pixel_values: `(B, 3, H, W)` from `IflImageProcessor`, of any size.
+            labels: `(B, H, W)` integers {0 authentic, 1 forged, 255 ignored}.
+            image_targets: `(B,)` {0, 1}; by default 1 where the labels have a forged pixel.
+
+        Raises:
+            ValueError: If the channels or the size of the labels do not fit.
+        """
+        self._check_inputs(pixel_values, labels)
+        size = pixel_values.shape[-2:]
+        padded = pad_reflect(pixel_values, self.config.size_divisor)
+        features = dict(zip(self.encoder.strides, self.encoder(padded), strict=True))
+        logits = _to_pixels(self.decoder([features[stride] for stride in self.config.level_strides], padded), size)
+        output = SaflNetOutput(logits=logits, image_logits=self._classify(features[32], logits))
+        if labels is None:
+            return output
+        targets = (labels == 1).flatten(1).any(1) if image_targets is None else image_targets
+        return self._add_objective(output, features, labels, targets.bool())
+
+    def _classify(self, deepest: Tensor, logits: Tensor) -> Tensor:
+        """Image logits from the deepest level, or (Cls#0 of the paper) from the mean of the pixel scores."""
+        if self.config.image_head == "mean_mask":
+            return torch.logit(torch.sigmoid(logits.float()).mean((2, 3)), eps=1e-6)
+        return self.classifier(self.dropout(deepest.mean((2, 3))))
+
+    def _add_objective(
+        self, output: SaflNetOutput, features: dict[int, Tensor], labels: Tensor, targets: Tensor
+    ) -> SaflNetOutput:
+        """Fill in the loss of eq. 9, L = L_seg + lambda1 L_cls + lambda3 L_BGM, and its terms."""
+        config = self.config
+        counted = torch.ones_like(targets) if config.localized_images == "all" else targets
+        terms = {
+            "localization": localization_loss(
+                output.logits, labels, counted, config.positive_weight, config.dice_weight
+            ),
+            "classification": classification_loss(output.image_logits, targets),
+        }
+        outline = None
+        if config.boundary_weight:
+            outline = self.boundary_guidance([features[stride] for stride in PLUG_IN_STRIDES])
+            outline = _to_pixels(outline, labels.shape[-2:])
+            terms["boundary"] = boundary_loss(
+                outline,
+                labels,
+                targets,
+                config.boundary_window,
+                config.boundary_target,
+                config.boundary_pixel_weight,
+                config.boundary_gamma,
+            )
+        weights = {
+            "localization": 1.0,
+            "classification": config.classification_weight,
+            "boundary": config.boundary_weight,
+        }
+        return replace(  # and not an assignment: a ModelOutput keeps the order in which its fields were set
+            output,
+            loss=torch.stack([weights[name] * term for name, term in terms.items()]).sum(),  # eq. 9
+            loss_terms={name: term.detach() for name, term in terms.items()},
+            boundary_logits=outline,
+        )
+
+    def _check_inputs(self, pixel_values: Tensor, labels: Tensor | None) -> None:
+        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
+            raise ValueError(
+                f"pixel_values must be (batch, 3, height, width), got {tuple(pixel_values.shape)}; "
+                "prepare images with IflImageProcessor"
+            )
+        if labels is not None and labels.shape != (pixel_values.shape[0], *pixel_values.shape[-2:]):
+            raise ValueError(
+                f"labels must be (batch, height, width) = {(pixel_values.shape[0], *pixel_values.shape[-2:])}, "
+                f"got {tuple(labels.shape)}; give the masks to IflImageProcessor together with the images"
+            )
+
+
+class SaflNetBackboneEncoder(nn.Module):
+    """Any backbone that `AutoBackbone` knows, with all its stages."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__()
+        config.out_indices = list(range(1, len(config.stage_names)))
+        self.backbone = AutoBackbone.from_config(config)
+        self.channels = tuple(self.backbone.channels)
+        self.strides = tuple(4 * 2**level for level in range(len(self.channels)))
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        return list(self.backbone(pixels).feature_maps)
+
+
+def _build_encoder(config: SaflNetConfig) -> SaflNetEfficientNetEncoder | SaflNetBackboneEncoder:
+    if config.encoder_config.model_type == "efficientnet":
+        return SaflNetEfficientNetEncoder(config.encoder_config, config.encoder_norm_momentum)
+    return SaflNetBackboneEncoder(config.encoder_config)
+
+
+def _resize(hidden: Tensor, like: Tensor) -> Tensor:
+    if hidden.shape[-2:] == like.shape[-2:]:
+        return hidden
+    return F.interpolate(hidden, like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _to_pixels(logits: Tensor, size: torch.Size) -> Tensor:
+    """From the decoder's grid to pixels, padding cropped."""
+    logits = F.interpolate(logits, scale_factor=DECODER_STRIDE, mode="bilinear", align_corners=False)
+    # A crop by negative padding: the strides of a slice would tie an exported graph to sizes that need none.
+    return F.pad(logits, (0, size[1] - logits.shape[3], 0, size[0] - logits.shape[2]))
+
+
+__all__ = ["SaflNetForImageForgeryLocalization", "SaflNetOutput", "SaflNetPreTrainedModel"]
