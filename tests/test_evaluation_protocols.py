@@ -92,5 +92,5 @@ def test_departures_say_what_differs_and_nothing_about_equal_counts():
 def test_unknown_names_are_errors_that_list_what_there_is():
     with pytest.raises(ValueError, match="choose from sumi_ifl/table_2"):
         find_protocol("sumi")
-    with pytest.raises(ValueError, match="has no data set 'comofod'.*it has columbia"):
+    with pytest.raises(ValueError, match=r"has no data set 'comofod'.*it has columbia"):
         find_protocol("safl_net/table_4").dataset("comofod")

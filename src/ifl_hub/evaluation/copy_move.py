@@ -80,7 +80,7 @@ def _match(grey: NDArray[np.uint8]) -> _Pairs:
 
     nothing = np.zeros((0, 2), np.float32)
     # A low contrast threshold: copies lie in smooth regions too, and false pairs do not survive the common transform.
-    keypoints, descriptors = cv2.SIFT_create(_MAX_KEYPOINTS, contrastThreshold=0.01).detectAndCompute(grey, None)
+    keypoints, descriptors = cv2.SIFT.create(_MAX_KEYPOINTS, contrastThreshold=0.01).detectAndCompute(grey, None)
     if len(keypoints) < 2 * _MIN_PAIRS:
         return _Pairs(nothing, nothing)
     places = np.array([keypoint.pt for keypoint in keypoints], np.float32)

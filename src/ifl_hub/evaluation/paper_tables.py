@@ -1,6 +1,6 @@
-"""The papers' own numbers, as data: to be printed beside a run with the mark *paper*, never mixed with what was measured.
+"""The papers' own numbers, as data: printed beside a run with the mark *paper*, never mixed with what was measured.
 
-Transcribed from the tables of the five papers, every row as printed there; a dash is a number that the paper leaves out.
+Transcribed from the tables of the five papers, every row as printed there; a dash is a number that a paper leaves out.
 `percent` names the metrics that a paper prints in percent. Figures carry no numbers and are left out, as are tables of
 run time. What each number means is often not said in the paper: `ifl_hub.metrics` has a preset `paper_<method>` with
 our reading.
@@ -157,8 +157,8 @@ _NCL = (
             NCL          | 83.1 91.2 59.8 86.4 80.1 92.8 85.0 94.3 60.7 88.9
         """),
         percent=_F1_AUC,
-        note="AUC called optimal, F1 threshold not stated; the authors later warned of near-duplicates across the NIST16 "
-        "split; SPAN (1) pre-trained only, SPAN (2) fine-tuned",
+        note="AUC called optimal, F1 threshold not stated; the authors later warned of near-duplicates across the "
+        "NIST16 split; SPAN (1) pre-trained only, SPAN (2) fine-tuned",
     ),
     PaperTable(
         "ncl/table_2",

@@ -1,4 +1,4 @@
-"""Named protocols: on which images, prepared how and scored by which definition the tables of the five papers were made.
+"""Named protocols: on which images, prepared how and scored by which definition the papers' tables were made.
 
 A protocol names what a paper tested on; it brings no data. A run under it takes over its preset and its robustness
 grid, says how the run departs from it (other image counts, another preprocessing), and prints the paper's numbers
@@ -209,9 +209,7 @@ _ALL = (
     Protocol(
         "exposing_deception/table_1",
         (
-            ProtocolDataset(
-                "FF++ (C23)", "faceforensics_c23", None, None, "the official test videos, every fifth frame"
-            ),
+            ProtocolDataset("FF++ (C23)", "faceforensics_c23", None, None, "official test videos, every fifth frame"),
             ProtocolDataset("Celeb-DF-V2", "celeb_df_v2", None, None),
             ProtocolDataset("DFDC", "dfdc", None, None),
         ),
