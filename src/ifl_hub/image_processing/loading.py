@@ -85,11 +85,11 @@ def load_image(source: Any) -> LoadedImage:
         name = getattr(source, "filename", "") or "PIL image"
         return _from_pillow(source, str(name))
     if isinstance(source, str) and source.startswith(("http://", "https://")):
-        return _from_bytes(_download(source), source)
+        return _from_pillow(open_picture(_download(source), source), source)
     if isinstance(source, str | Path):
-        return _from_bytes(_read_file(Path(source)), str(source))
+        return _from_pillow(open_picture(_read_file(Path(source)), str(source)), str(source))
     if isinstance(source, bytes):
-        return _from_bytes(source, "bytes")
+        return _from_pillow(open_picture(source, "bytes"), "bytes")
     if isinstance(source, np.ndarray) or hasattr(source, "__array__"):
         return _from_array(np.asarray(source))
     raise ImageLoadError(
@@ -121,7 +121,16 @@ def _download(url: str) -> bytes:
     return data
 
 
-def _from_bytes(data: bytes, name: str) -> LoadedImage:
+def open_picture(data: bytes, name: str) -> Image.Image:
+    """Read the header of an encoded picture and none of its pixels: size, format, mode, metadata, JPEG tables.
+
+    Args:
+        data: The file's bytes.
+        name: What error messages call it.
+
+    Raises:
+        ImageLoadError: If it is empty, no picture of `FORMATS`, or larger than `MAX_MEGAPIXELS`.
+    """
     if not data:
         raise ImageLoadError(f"{name}: the file is empty (0 bytes); get the original again")
     try:
@@ -131,7 +140,17 @@ def _from_bytes(data: bytes, name: str) -> LoadedImage:
         raise ImageLoadError(
             f"{name}: not a picture this program can read; give a JPEG, PNG, TIFF, WebP, GIF or BMP file"
         ) from error
-    return _from_pillow(image, name)
+    _check_megapixels(image, name)
+    return image
+
+
+def _check_megapixels(image: Image.Image, name: str) -> None:
+    megapixels = image.width * image.height / 1e6
+    if megapixels > MAX_MEGAPIXELS:
+        raise ImageLoadError(
+            f"{name}: {image.width}x{image.height} is {megapixels:.0f} megapixels, the limit is {MAX_MEGAPIXELS}; "
+            "crop the part in question"
+        )
 
 
 def _available_formats() -> list[str]:
@@ -154,12 +173,7 @@ def _own_size_limit() -> Iterator[None]:
 
 
 def _from_pillow(image: Image.Image, name: str) -> LoadedImage:
-    megapixels = image.width * image.height / 1e6
-    if megapixels > MAX_MEGAPIXELS:
-        raise ImageLoadError(
-            f"{name}: {image.width}x{image.height} is {megapixels:.0f} megapixels, the limit is {MAX_MEGAPIXELS}; "
-            "crop the part in question"
-        )
+    _check_megapixels(image, name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # oddities of metadata, not of pixels
