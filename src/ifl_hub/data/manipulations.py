@@ -17,7 +17,7 @@ from .patches import (
     blend_seamlessly,
     bounding_box,
     draw_feather,
-    draw_place,
+    draw_places,
     feather,
     inflate,
     margin_for,
@@ -124,7 +124,9 @@ def _draw_other_places(
     """Up to a dozen places whose centres are at least half a box away from the source's centre."""
     height, width = patch.alpha.shape
     centre = source[0] + source[2] / 2 - height / 2, source[1] + source[3] / 2 - width / 2
-    drawn = [draw_place(rng, patch.alpha.shape, canvas) for _ in range(12)]
+    if not (patch.alpha > 0.5).any():
+        return []
+    drawn = draw_places(rng, patch.alpha, canvas, 12)
     return [at for at in drawn if abs(at[0] - centre[0]) > 0.5 * height or abs(at[1] - centre[1]) > 0.5 * width]
 
 

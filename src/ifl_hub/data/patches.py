@@ -6,6 +6,9 @@ import numpy as np
 
 from .histories import resize, to_uint8
 
+_CUT_OFF = 0.5  # share of a side of the bounding box that is opaque where a picture's border cut an object off
+_SOLVABLE = 8  # pixels; OpenCV's solver fails on shapes that vanish when their border is taken off
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -109,6 +112,31 @@ def draw_place(rng: np.random.Generator, shape: tuple[int, ...], canvas: tuple[i
     return place[0], place[1]
 
 
+def draw_places(
+    rng: np.random.Generator, alpha: np.ndarray, canvas: tuple[int, ...], count: int
+) -> list[tuple[int, int]]:
+    """Some (top, left) to choose from; what was cut off by a picture's border is kept at that border as a rule.
+
+    A person without legs hovers in mid-air in no forgery that is meant to be believed.
+    """
+    places = [draw_place(rng, alpha.shape, canvas) for _ in range(count)]
+    return [_at_borders(place, alpha, canvas) for place in places] if rng.random() < 0.75 else places
+
+
+def _at_borders(place: tuple[int, int], alpha: np.ndarray, canvas: tuple[int, ...]) -> tuple[int, int]:
+    """Moves a place so that straight sides of a shape lie on the canvas's border."""
+    box = bounding_box(alpha > 0.5)
+    inner = (alpha > 0.5)[box[0] : box[0] + box[2], box[1] : box[1] + box[3]]
+    moved = []
+    for axis in (0, 1):
+        first, last = (float(np.take(inner, end, axis).mean()) > _CUT_OFF for end in (0, -1))
+        at = place[axis]
+        if first != last:
+            at = -box[axis] if first else canvas[axis] - box[axis] - box[axis + 2]
+        moved.append(at)
+    return moved[0], moved[1]
+
+
 def best_fitting(image: np.ndarray, patch: Patch, places: list[tuple[int, int]]) -> tuple[int, int]:
     """The (top, left) where a patch's surroundings agree best with what is there, as a careful forger would choose."""
     return min(places, key=lambda place: _misfit(image, patch, *place))
@@ -153,7 +181,8 @@ def blend_seamlessly(image: np.ndarray, patch: Patch, top: int, left: int) -> Pa
     Poisson editing: the opaque part is replaced by the solution of a Poisson equation with the host as its boundary.
 
     Returns:
-        A patch of the same size to be pasted at the same place; its alpha is unchanged.
+        A patch of the same size to be pasted at the same place; its alpha is unchanged. One that is too small to
+        have an inside is returned as it is.
     """
     import cv2
 
@@ -161,12 +190,14 @@ def blend_seamlessly(image: np.ndarray, patch: Patch, top: int, left: int) -> Pa
     opaque = (patch.alpha[inside] > 0.5).astype(np.uint8)
     if not opaque.any():
         return patch
+    first_row, first_column, height, width = bounding_box(opaque)
+    if min(height, width) < _SOLVABLE:
+        return patch
     frame = 2  # the solver needs a border of host pixels all around
     below, above = (
         cv2.copyMakeBorder(np.ascontiguousarray(part), frame, frame, frame, frame, cv2.BORDER_REPLICATE)
         for part in (image[rows, columns], patch.image[inside])
     )
-    first_row, first_column, height, width = bounding_box(opaque)
     centre = first_column + frame + width // 2, first_row + frame + height // 2
     solved = cv2.seamlessClone(above, below, np.pad(opaque * 255, frame), centre, cv2.NORMAL_CLONE)
     blended = patch.image.copy()

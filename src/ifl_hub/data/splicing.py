@@ -12,6 +12,7 @@ from .patches import (
     blend_seamlessly,
     draw_feather,
     draw_place,
+    draw_places,
     feather,
     margin_for,
     paste,
@@ -23,6 +24,7 @@ from .regions import draw_box, draw_region
 
 _BACKGROUND, _OBJECT = 0.08, 0.65  # how often a background; else how often a cut-out and not a drawn region
 _LARGEST = 0.6  # of the canvas, a pasted part's box
+_GREY = 3.0  # mean difference of a pixel's channels in grey levels, below which a picture counts as grey
 _SEAMLESS = 0.07  # how often colours are adapted by Poisson editing
 
 
@@ -33,14 +35,17 @@ def splicing(rng: np.random.Generator, pool: PhotoPool, host: Host) -> Edit | No
     draw = _object_patch if pool.cutouts and rng.random() < _OBJECT else _region_patch
     patch, record = draw(rng, pool, host)
     history = plan_history(rng)
-    angle = round(float(rng.uniform(-40, 40)), 1) if rng.random() < 0.3 else 0.0
+    angle = round(float(rng.uniform(-40, 40)), 1) if rng.random() < 0.25 else 0.0
     mirrored, kernel = bool(rng.random() < 0.5), draw_kernel(rng)
     patch = transform(Patch(apply_steps(patch.image, history), patch.alpha), record["scale"], angle, mirrored, kernel)
-    places = [draw_place(rng, patch.alpha.shape, host.image.shape) for _ in range(8)]
+    if record["region"] == "object" and (patch.alpha > 0.5).any():
+        places = draw_places(rng, patch.alpha, host.image.shape, 8)
+    else:
+        places = [draw_place(rng, patch.alpha.shape, host.image.shape) for _ in range(8)]
     careful, sigma = bool(rng.random() < 0.3), draw_feather(rng)
     place = best_fitting(host.image, patch, places) if careful else places[0]
     seamless = bool(rng.random() < _SEAMLESS)
-    recolour = [] if seamless else _plan_recolour(rng, patch, window(host.image, *place, *patch.alpha.shape))
+    recolour = _plan_recolour(rng, patch, window(host.image, *place, *patch.alpha.shape), seamless)
     patch = Patch(apply_steps(patch.image, recolour), feather(patch.alpha, sigma))
     image, alpha = paste(host.image, blend_seamlessly(host.image, patch, *place) if seamless else patch, *place)
     record |= {"history": history, "angle": angle, "mirrored": mirrored, "kernel": kernel, "careful": careful}
@@ -111,9 +116,14 @@ def _horizon(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     return above if rng.random() < 0.8 else np.ascontiguousarray(above[::-1])
 
 
-def _plan_recolour(rng: np.random.Generator, patch: Patch, below: np.ndarray) -> list[Step]:
-    """Half of the foreign parts are recoloured: at random, or to match what they cover as a careful forger does."""
-    choice = rng.random()
+def _plan_recolour(rng: np.random.Generator, patch: Patch, below: np.ndarray, seamless: bool) -> list[Step]:
+    """Half of the foreign parts are recoloured: at random, or to match what they cover as a careful forger does.
+
+    What goes into a grey picture is always made grey.
+    """
+    if float(np.ptp(below[::4, ::4].astype(np.int16), axis=2).mean()) < _GREY:
+        return [{"op": "lab", "gain": [1.0, 0.0, 0.0], "offset": [0.0, 0.0, 0.0]}]
+    choice = 1.0 if seamless else rng.random()
     if choice < 0.2:
         return [plan_gain(rng, 0.15, 12)]
     opaque = patch.alpha > 0.5
