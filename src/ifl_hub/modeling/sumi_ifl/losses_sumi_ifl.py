@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORE_LABEL = 255
+from ...image_processing.masks import IGNORED
+from ..losses import mean_over, pixel_cross_entropy
+
 LOG_VARIANCE_LIMIT = 8.0
 
 
@@ -32,11 +34,7 @@ def mask_cross_entropy(logits: Tensor, labels: Tensor, positive_weight: float = 
         >>> round(mask_cross_entropy(torch.zeros(1, 1, 2, 2), labels).item(), 4)  # log 2
         0.6931
     """
-    valid = labels != IGNORE_LABEL
-    target = (labels == 1).float()
-    weight = torch.tensor(positive_weight, device=logits.device)
-    loss = F.binary_cross_entropy_with_logits(logits[:, 0].float(), target, pos_weight=weight, reduction="none")
-    return _mean_over(loss, valid)
+    return mean_over(pixel_cross_entropy(logits, labels, positive_weight), labels != IGNORED)
 
 
 def bernoulli_divergence(logits_p: Tensor, logits_q: Tensor) -> Tensor:
@@ -134,7 +132,7 @@ def minimality_loss(
     else:
         divergence = gaussian_divergence(*latent_p, *latent_q)
     per_pixel = divergence.sum(1) if reduction == "channel_sum" else divergence.mean(1)
-    return _mean_over(per_pixel, valid)
+    return mean_over(per_pixel, valid)
 
 
 def clamp_log_variance(log_variance: Tensor) -> Tensor:
@@ -165,17 +163,13 @@ def add_point_noise(
         20
     """
     flat = labels.flatten(1)
-    eligible = (flat == 1) if region == "foreground" else (flat != IGNORE_LABEL)
+    eligible = (flat == 1) if region == "foreground" else (flat != IGNORED)
     counts = torch.tensor([round(ratio * area) for area in eligible.sum(1).tolist()], device=labels.device)
     scores = torch.rand(flat.shape, generator=generator, device=labels.device).masked_fill(~eligible, -1)
     order = scores.topk(int(counts.max()), dim=1).indices if len(counts) else flat[:, :0]
     chosen = torch.arange(order.shape[1], device=labels.device) < counts[:, None]
     flips = torch.zeros_like(eligible).scatter(1, order, chosen)
     return torch.where(flips, 1 - flat, flat).view_as(labels)
-
-
-def _mean_over(values: Tensor, valid: Tensor) -> Tensor:
-    return torch.where(valid, values, 0).sum() / valid.sum().clamp_min(1)
 
 
 def _mean_per_image(values: Tensor, valid: Tensor, empty: float = 0.0) -> Tensor:

@@ -16,11 +16,11 @@ from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from ...image_processing.masks import IGNORED
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
 from .configuration_sumi_ifl import SumiIflConfig
 from .losses_sumi_ifl import (
-    IGNORE_LABEL,
     add_point_noise,
     clamp_log_variance,
     mask_cross_entropy,
@@ -402,7 +402,7 @@ class SumiIflForImageForgeryLocalization(SumiIflPreTrainedModel):
         terms["sufficiency"], output.branch_divergences = sufficiency_loss(
             full / temperature,
             [logits / temperature for logits in others],
-            labels != IGNORE_LABEL,
+            labels != IGNORED,
             config.sufficiency_reduction,
         )
         return terms
@@ -451,7 +451,7 @@ class SumiIflForImageForgeryLocalization(SumiIflPreTrainedModel):
 
     def _fold_mask(self, labels: Tensor) -> Tensor:
         """`(B, H, W)` labels to `(B, s², h, w)` of {-1, 0 ignored or padding, 1} on the grid of Z."""
-        signed = torch.where(labels == IGNORE_LABEL, 0, labels.float() * 2 - 1)[:, None]
+        signed = torch.where(labels == IGNORED, 0, labels.float() * 2 - 1)[:, None]
         divisor = self.config.size_divisor
         height, width = labels.shape[-2:]
         padded = F.pad(signed, (0, -width % divisor, 0, -height % divisor))
