@@ -45,7 +45,7 @@ def localize(
     Per picture an overlay, a mask and a 16-bit heat map (65535 = surely forged) go to the results folder, and a JSON
     line to its results.jsonl. Pictures that are done already are not done again. Nothing is sent anywhere.
     """
-    _silence_libraries()
+    silence_libraries()
     pictures = collect_pictures(images, out)
     folder = find_model(model)
     options = {"threshold": threshold, "tile_size": tile_size, "tile_overlap": tile_overlap}
@@ -57,7 +57,7 @@ def localize(
         raise typer.Exit(1)
 
 
-def _silence_libraries() -> None:
+def silence_libraries() -> None:
     """The terminal belongs to the results: no load bars, no library warnings."""
     from transformers.utils import logging
 

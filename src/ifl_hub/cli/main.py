@@ -6,6 +6,7 @@ import typer
 
 from . import data
 from .errors import CommandError
+from .evaluate import evaluate
 from .localize import localize
 from .models import models
 
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(localize)
+app.command()(evaluate)
 app.command()(models)
 app.add_typer(data.app, name="data")
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .copy_move import copy_move_keypoints
+from .labelled_images import EvaluationError
 
 #: PIL image to `(H, W)` float map in [0, 1], the probability that a pixel is forged.
 Localizer = Callable[[Image.Image], NDArray[np.floating]]
@@ -128,7 +129,7 @@ def find_baseline(name: str) -> Localizer:
     """The baseline of a name, with or without `baseline:` before it.
 
     Raises:
-        ValueError: If there is none of that name.
+        EvaluationError: If there is none of that name.
 
     Example:
         >>> find_baseline("baseline:ela") is error_level_analysis
@@ -136,7 +137,7 @@ def find_baseline(name: str) -> Localizer:
     """
     bare = name.removeprefix(PREFIX)
     if bare not in BASELINES:
-        raise ValueError(f"no baseline {bare!r}: choose from {', '.join(BASELINES)}")
+        raise EvaluationError(f"no baseline {bare!r}: choose from {', '.join(BASELINES)}")
     return BASELINES[bare]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from .labelled_images import EvaluationError
 from .paper_tables import PAPER_TABLES, PaperNumber, PaperTable
 
 
@@ -60,7 +61,7 @@ class Protocol:
         """The test set whose images have this `source`.
 
         Raises:
-            ValueError: If the protocol has no such set.
+            EvaluationError: If the protocol has no such set.
 
         Example:
             >>> PROTOCOLS["safl_net/table_4"].dataset("casia1").forged
@@ -70,7 +71,9 @@ class Protocol:
             if dataset.source == source:
                 return dataset
         known = ", ".join(dataset.source for dataset in self.datasets)
-        raise ValueError(f"protocol {self.name} has no data set {source!r} (the `source` of the rows); it has {known}")
+        raise EvaluationError(
+            f"protocol {self.name} has no data set {source!r} (the `source` of the rows); it has {known}"
+        )
 
     def departures(self, dataset: ProtocolDataset, forged: int, authentic: int) -> list[str]:
         """What keeps a run from being comparable with the table, one sentence each.
@@ -111,10 +114,10 @@ def find_protocol(name: str) -> Protocol:
     """The protocol of a name.
 
     Raises:
-        ValueError: If there is none; the message lists all.
+        EvaluationError: If there is none; the message lists all.
     """
     if name not in PROTOCOLS:
-        raise ValueError(f"no protocol {name!r}: choose from {', '.join(PROTOCOLS)}")
+        raise EvaluationError(f"no protocol {name!r}: choose from {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
 
 

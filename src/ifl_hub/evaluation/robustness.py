@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
+from .labelled_images import EvaluationError
+
 CLEAN = "clean"
 
 
@@ -95,7 +97,7 @@ def parse_condition(name: str) -> Condition:
     """The condition of a name.
 
     Raises:
-        ValueError: If a step is unknown, lacks its unit or has a value out of range.
+        EvaluationError: If a step is unknown, lacks its unit or has a value out of range.
 
     Example:
         >>> parse_condition("gaussian_blur_sigma_1_px").name
@@ -110,7 +112,7 @@ def parse_grid(text: str) -> list[Condition]:
     """A named grid or condition names joined by commas, the clean column first and none twice.
 
     Raises:
-        ValueError: As `parse_condition`; the message lists the named grids.
+        EvaluationError: As `parse_condition`; the message lists the named grids.
 
     Example:
         >>> [condition.name for condition in parse_grid("jpeg_quality_90,jpeg_quality_70")]
@@ -146,12 +148,14 @@ def _parse_step(text: str) -> Step:
             value = float(found[1])
             if not family.low <= value <= family.high or (family.whole and value != int(value)):
                 kind = "a whole number" if family.whole else "a number"
-                raise ValueError(f"{text}: {name} takes {kind} from {family.low:g} to {family.high:g}")
+                raise EvaluationError(f"{text}: {name} takes {kind} from {family.low:g} to {family.high:g}")
             if family.odd and value % 2 == 0:
-                raise ValueError(f"{text}: {name} takes an odd number; choose {value + 1:g}")
+                raise EvaluationError(f"{text}: {name} takes an odd number; choose {value + 1:g}")
             return Step(name, value)
     forms = ", ".join("_".join(filter(None, (name, "N", family.unit))) for name, family in FAMILIES.items())
-    raise ValueError(f"no robustness grid or condition {text!r}: grids are {', '.join(GRIDS)}; conditions are {forms}")
+    raise EvaluationError(
+        f"no robustness grid or condition {text!r}: grids are {', '.join(GRIDS)}; conditions are {forms}"
+    )
 
 
 def _jpeg(image: Image.Image, quality: float, _: np.random.Generator) -> Image.Image:

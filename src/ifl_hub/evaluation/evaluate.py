@@ -1,0 +1,100 @@
+"""The whole of an evaluation in one call: take down the images, make the maps that are missing, score, compare."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..metrics import Definition
+from .curves import robustness_curves
+from .labelled_images import EvaluationError, read_labelled_images
+from .localizers import NamedLocalizer
+from .predicting import predict_missing
+from .protocols import Protocol, ProtocolDataset
+from .report import Evaluation
+from .robustness import CLEAN, Condition
+from .scores import main_key, score_run
+from .store import EvaluationFolder, PredictionRun, common_images
+
+
+def evaluate_folder(
+    out: Path,
+    data: Path,
+    localizers: Sequence[NamedLocalizer],
+    definition: Definition,
+    split: str | None = None,
+    conditions: Sequence[Condition] = (Condition(),),
+    protocol: Protocol | None = None,
+) -> Evaluation:
+    """Judge localizers on an imagefolder. Interrupted and called again, it goes on and ends with the same numbers.
+
+    Args:
+        out: Keeps maps and ground truth; may hold those of an earlier call on the same images.
+        data: Imagefolder with `metadata.jsonl`.
+        localizers: In the order of the table.
+        definition: What the numbers mean.
+        split: Of the data; None for all rows.
+        conditions: Of a robustness grid, the clean one first.
+        protocol: Whose paper's numbers are to be shown beside these.
+
+    Raises:
+        EvaluationError: If the data or the folder do not fit what is asked.
+        ValueError: As `read_labelled_images`.
+    """
+    images = read_labelled_images(data, split)
+    with tqdm(total=len(images), unit="image", desc="reading", disable=None, leave=False) as bar:
+        folder = EvaluationFolder.prepare(out, images, data.resolve().name, split, bar.update)
+    if not folder.usable():
+        raise EvaluationError(f"{data}: no image can be scored; the first: {folder.records[0].skipped}")
+    test_set = protocol.dataset(_only_source(folder)) if protocol else None
+    files = {image.name: image.image for image in images}
+    total = len(localizers) * len(conditions) * len(folder.usable())
+    with tqdm(total=total, unit="map", desc="predicting", disable=None, leave=False) as bar:
+        predict_missing(folder, files, localizers, conditions, bar.update)
+    runs = [folder.run(localizer, condition) for condition in conditions for localizer in localizers]
+    return _score(folder, runs, definition, (protocol, test_set) if protocol and test_set else None)
+
+
+def rescore_folder(out: Path, definition: Definition, protocol: Protocol | None = None) -> Evaluation:
+    """Score all maps of an earlier evaluation by another definition, without the images.
+
+    Args:
+        out: Of the earlier evaluation.
+        definition: What the numbers mean.
+        protocol: Whose paper's numbers are to be shown beside these.
+
+    Raises:
+        EvaluationError: If the folder holds no complete evaluation.
+    """
+    folder = EvaluationFolder(out)
+    complete = [run for run in folder.runs() if all(run.find(record) for record in folder.usable())]
+    if not complete:
+        raise EvaluationError(f"{out} holds no finished run; finish it first: evaluate with the same --out")
+    complete.sort(key=lambda run: (run.facts["condition"] != CLEAN, run.facts["model"].startswith("baseline:")))
+    test_set = protocol.dataset(_only_source(folder)) if protocol else None
+    return _score(folder, complete, definition, (protocol, test_set) if protocol and test_set else None)
+
+
+def _score(
+    folder: EvaluationFolder,
+    runs: Sequence[PredictionRun],
+    definition: Definition,
+    protocol: tuple[Protocol, ProtocolDataset] | None,
+) -> Evaluation:
+    kept, left_out = common_images(folder.records, runs)
+    with tqdm(total=len(kept) * len(runs), unit="map", desc="scoring", disable=None, leave=False) as bar:
+        scores = [score_run(folder, run, kept, definition, bar.update) for run in runs]
+    metrics = [key for key in dict.fromkeys((main_key(definition), "pixel_auc", "image_auc")) if key]
+    shown = [key for key in metrics if key in definition.reports]
+    curves = [curve for metric in shown for curve in robustness_curves(scores, metric)]
+    return Evaluation(folder, kept, left_out, definition, scores, curves, protocol)
+
+
+def _only_source(folder: EvaluationFolder) -> str:
+    sources = sorted({record.source for record in folder.records})
+    if len(sources) > 1:
+        raise EvaluationError(
+            f"a protocol judges one data set at a time, these images come from {', '.join(sources)}; "
+            "make a folder of each"
+        )
+    return sources[0]
