@@ -121,7 +121,7 @@ def row_from_record(record: Mapping[str, Any], default_source: str) -> ForgeryRo
         source=str(record.get("source") or default_source),
         forgery_type=NO_FORGERY if label == "authentic" else str(forgery_type),
         group=str(record.get("group") or name),
-        mask_semantics="target" if label == "authentic" and semantics == "none" else semantics,
+        mask_semantics="target" if label == "authentic" and semantics == "none" else semantics,  # type: ignore[arg-type]
         split=record.get("split") or record.get("suggested_split") or None,
         extra={key: value for key, value in record.items() if key not in (*_COLUMNS, "suggested_split")},
     )
