@@ -17,7 +17,7 @@ from .pipelines import ImageForgeryLocalizationPipeline
 from .registration import register
 
 if TYPE_CHECKING:
-    from .data import ForgerySynthesizer
+    from .data import ForgerySynthesizer, load_forgery_dataset
 
 __version__ = "0.1.0"
 
@@ -33,9 +33,10 @@ __all__ = [
     "SumiIflForImageForgeryLocalization",
     "checkpoint_path",
     "list_checkpoints",
+    "load_forgery_dataset",
 ]
 
-_LAZY = {"ForgerySynthesizer": ".data"}
+_LAZY = {"ForgerySynthesizer": ".data", "load_forgery_dataset": ".data"}
 
 register()
 
