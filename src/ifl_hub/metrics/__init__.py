@@ -20,7 +20,9 @@ No pixel is stored: a row an image and a histogram of fixed size. `load_metric` 
 
 from .definitions import AUTHENTIC_KEYS, IMAGE_KEYS, PIXEL_KEYS, Definition
 from .detection import DetectionAccumulator, ScoredImage
-from .localization import ImageCounts, LocalizationAccumulator, image_counts
+from .image_counts import ImageCounts, image_counts
+from .loading import load_metric
+from .localization import LocalizationAccumulator
 from .pixel import pixel_auc, pixel_f1
 from .presets import PRESETS, get_definition
 
@@ -36,6 +38,7 @@ __all__ = [
     "ScoredImage",
     "get_definition",
     "image_counts",
+    "load_metric",
     "pixel_auc",
     "pixel_f1",
 ]

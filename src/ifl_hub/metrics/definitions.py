@@ -5,16 +5,31 @@ without its `Definition`. The peers' own choices are in `presets.py`.
 """
 
 import dataclasses
+import numbers
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ..image_processing.masks import IGNORED
 from ..image_processing.scoring import ScoreReduction, check_score_reduction
+from .bins import BinNames
 
 Average = Literal["image", "pooled"]
 Authentic = Literal["exclude", "zero", "empty_is_one"]
 Polarity = Literal["forged", "permuted"]
 DataThreshold = Literal["oracle_image", "oracle_dataset", "eer"]
+UndefinedArea = Literal["leave_out", "zero"]
+ImageF1 = Literal["f1", "sensitivity_specificity"]
+ImageEer = Literal["interpolated", "nearest"]
+
+_CLOSED = {
+    "average": get_args(Average),
+    "authentic": get_args(Authentic),
+    "polarity": get_args(Polarity),
+    "pooled_bins": get_args(BinNames),
+    "undefined_area": get_args(UndefinedArea),
+    "image_f1": get_args(ImageF1),
+    "image_eer": get_args(ImageEer),
+}
 
 #: Values of one image, averaged over images; each also has a `_pooled` form.
 PIXEL_KEYS = ("pixel_f1", "pixel_precision", "pixel_recall", "pixel_iou", "pixel_mcc", "pixel_auc", "pixel_ap",
@@ -68,20 +83,19 @@ class Definition:
     polarity: Polarity = "forged"
     f1_epsilon: float = 0.0
     eight_bit: bool = False
-    pooled_bins: Literal["logit", "linear_100"] = "logit"
-    undefined_area: Literal["leave_out", "zero"] = "leave_out"
+    pooled_bins: BinNames = "logit"
+    undefined_area: UndefinedArea = "leave_out"
     score_reduction: ScoreReduction = "top_1_percent_mean"
     score_threshold: float | Literal["eer"] = 0.5
-    image_f1: Literal["f1", "sensitivity_specificity"] = "f1"
-    image_eer: Literal["interpolated", "nearest"] = "interpolated"
+    image_f1: ImageF1 = "f1"
+    image_eer: ImageEer = "interpolated"
     reports: tuple[str, ...] = ALL_KEYS
 
     def __post_init__(self) -> None:
-        _check_choice("average", self.average, get_args(Average))
-        _check_choice("authentic", self.authentic, get_args(Authentic))
-        _check_choice("polarity", self.polarity, get_args(Polarity))
-        _check_threshold("threshold", self.threshold, get_args(DataThreshold))
-        _check_threshold("score_threshold", self.score_threshold, ("eer",))
+        for name, allowed in _CLOSED.items():
+            _check_choice(name, getattr(self, name), allowed)
+        for name, words in (("threshold", get_args(DataThreshold)), ("score_threshold", ("eer",))):
+            object.__setattr__(self, name, _checked_threshold(name, getattr(self, name), words))
         check_score_reduction(self.score_reduction)
         if self.boundary is not None:
             object.__setattr__(self, "boundary", _checked_boundary(self.boundary))
@@ -106,11 +120,13 @@ def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{name}={value!r} is unknown; choose from {', '.join(allowed)}")
 
 
-def _check_threshold(name: str, value: Any, names: tuple[str, ...]) -> None:
+def _checked_threshold(name: str, value: Any, words: tuple[str, ...]) -> float | str:
     if isinstance(value, str):
-        _check_choice(name, value, names)
-    elif not 0 <= value <= 1:
-        raise ValueError(f"{name}={value} is no probability; give a number in [0, 1] or one of {', '.join(names)}")
+        _check_choice(name, value, words)
+        return value
+    if not isinstance(value, numbers.Real) or not 0 <= float(value) <= 1:
+        raise ValueError(f"{name}={value} is no probability; give a number in [0, 1] or one of {', '.join(words)}")
+    return float(value)
 
 
 def _checked_boundary(boundary: Any) -> tuple[int, int]:

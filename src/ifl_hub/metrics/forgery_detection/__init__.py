@@ -1,0 +1,1 @@
+"""The `evaluate` module for scores: this folder is what `evaluate.load` takes."""

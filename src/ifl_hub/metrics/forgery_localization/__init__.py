@@ -1,0 +1,1 @@
+"""The `evaluate` module for maps: this folder is what `evaluate.load` takes."""
