@@ -2,11 +2,14 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .errors import CommandError
+
+if TYPE_CHECKING:
+    from ..data.doctor import Repairs
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 _SHOWN = 10
@@ -74,3 +77,47 @@ def split(
         raise CommandError(str(error)) from error
     for what, count in count_by(rows, "split", "label").items():
         typer.echo(f"{count:>8}  {what}")
+
+
+@app.command()
+def check(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A metadata.jsonl with its files, or images/ and masks/.")
+    ],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write all of it as JSON.")
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Rewrite masks that can be repaired without loss.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Put back the masks that --fix rewrote.")] = False,
+) -> None:
+    """Find what silently spoils a data set: pairing, masks, unreadable files, leakage between splits, class shortcuts.
+
+    Exit code 1 if there is an error; warnings and notes leave it at 0. `--fix` touches no image, keeps the original
+    masks and a log in DIR/.ifl-hub-originals, and checks again.
+    """
+    from ..data.doctor import ORIGINALS, check_dataset, repair_dataset, undo_repairs
+    from ..data.schema import DataFormatError
+    from ..files import write_atomically
+
+    if fix and undo:
+        raise CommandError("--fix and --undo contradict each other; give one of them")
+    try:
+        if undo:
+            _echo_repairs(undo_repairs(folder), "put back")
+        report = check_dataset(folder, progress=True)
+        if fix and any(found.repair for found in report.findings):
+            _echo_repairs(repair_dataset(report), f"rewritten, the originals are in {folder / ORIGINALS}")
+            report = check_dataset(folder, progress=True)
+        if json_file is not None:
+            write_atomically(json_file, report.to_json().encode())
+    except (DataFormatError, OSError) as error:
+        raise CommandError(str(error)) from error
+    typer.echo(report.to_text())
+    if report.has_errors:
+        raise typer.Exit(1)
+
+
+def _echo_repairs(repairs: "Repairs", what: str) -> None:
+    for mask, reason in list(repairs.left.items())[:_SHOWN]:
+        typer.echo(f"left as it is: {mask}: {reason}")
+    typer.echo(f"{len(repairs.rewritten)} masks {what}; {len(repairs.left)} left as they are")

@@ -24,7 +24,8 @@ MAX_MEGAPIXELS = 256
 FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "GIF", "BMP", "PPM")
 _MAX_DOWNLOAD_BYTES = 512 * 2**20
 _DOWNLOAD_TIMEOUT_S = 30
-_UPRIGHT = {
+#: What to do to a picture as stored, by its EXIF orientation; 1 is upright already.
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -181,14 +182,14 @@ def _from_pillow(image: Image.Image, name: str) -> LoadedImage:
             stored_orientation = _orientation(image)
             image.load()
             orientation = _orientation(image)  # Pillow turns TIFFs while decoding, and PNG may carry EXIF at its end
-            if orientation in _UPRIGHT:
-                image = image.transpose(_UPRIGHT[orientation])
+            if orientation in UPRIGHT:
+                image = image.transpose(UPRIGHT[orientation])
             pixels, depth_notes = _to_rgb(image)
     except ImageLoadError as error:
         raise ImageLoadError(f"{name}: {error}") from error
     except Exception as error:  # a damaged body makes Pillow's decoders raise nearly anything
         raise ImageLoadError(f"{name}: damaged or truncated ({error}); get the original again") from error
-    if stored_orientation in _UPRIGHT or orientation in _UPRIGHT:
+    if stored_orientation in UPRIGHT or orientation in UPRIGHT:
         notes.append("EXIF orientation applied")
     return LoadedImage(pixels, name, tuple(notes + depth_notes))
 
