@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .checkpoints import checkpoint_path, list_checkpoints
 from .image_processing import IflImageProcessor
 from .modeling.auto import AutoModelForImageForgeryLocalization
+from .modeling.ncl import NclConfig, NclForImageForgeryLocalization, NclLoss
 from .modeling.outputs import ImageForgeryLocalizationOutput
 from .modeling.safl_net import SaflNetConfig, SaflNetForImageForgeryLocalization
 from .modeling.sumi_ifl import SumiIflConfig, SumiIflForImageForgeryLocalization
@@ -27,6 +28,9 @@ __all__ = [
     "IflImageProcessor",
     "ImageForgeryLocalizationOutput",
     "ImageForgeryLocalizationPipeline",
+    "NclConfig",
+    "NclForImageForgeryLocalization",
+    "NclLoss",
     "SaflNetConfig",
     "SaflNetForImageForgeryLocalization",
     "SumiIflConfig",
