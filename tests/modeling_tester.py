@@ -438,9 +438,11 @@ class ModelTesterMixin:
         )
 
         def mean_probability(prediction):
-            assert prediction.predictions.shape == (len(data), 1, *prediction.label_ids.shape[1:])
+            predictions = prediction.predictions
+            logits = predictions[0] if self.has_image_logits else predictions  # Trainer unpacks a single output
+            assert logits.shape == (len(data), 1, *prediction.label_ids.shape[1:])
             assert np.array_equal(prediction.label_ids, data.labels.numpy())
-            return {"mean_probability": float((1 / (1 + np.exp(-prediction.predictions))).mean())}
+            return {"mean_probability": float((1 / (1 + np.exp(-logits))).mean())}
 
         trainer = Trainer(model, arguments, train_dataset=data, eval_dataset=data, compute_metrics=mean_probability)
         trainer.train()
@@ -450,7 +452,9 @@ class ModelTesterMixin:
         pytest.importorskip("accelerate")
         model = self.make_model()
         before = copy.deepcopy(model.state_dict())
-        trainer = self.train(tmp_path, model, RandomPictures(4, 24), per_device_train_batch_size=2, max_steps=2)
+        trainer = self.train(
+            tmp_path, model, RandomPictures(4, self.usual_size), per_device_train_batch_size=2, max_steps=2
+        )
         metrics = trainer.evaluate()
         assert np.isfinite(metrics["eval_loss"])
         assert 0 < metrics["eval_mean_probability"] < 1
@@ -464,7 +468,7 @@ class ModelTesterMixin:
             trainer = self.train(
                 tmp_path,
                 model,
-                RandomPictures(4, 24, copies=True),
+                RandomPictures(4, self.usual_size, copies=True),
                 per_device_train_batch_size=4 // accumulation,
                 gradient_accumulation_steps=accumulation,
                 max_steps=1,

@@ -12,7 +12,11 @@ from .image_processing import IflImageProcessor
 from .modeling.auto import AutoModelForImageForgeryLocalization
 from .modeling.ncl import NclConfig, NclForImageForgeryLocalization, NclLoss
 from .modeling.outputs import ImageForgeryLocalizationOutput
-from .modeling.safl_net import SaflNetConfig, SaflNetForImageForgeryLocalization
+from .modeling.safl_net import (
+    SaflNetConfig,
+    SaflNetForImageForgeryLocalization,
+    SaflNetForSemanticAlignment,
+)
 from .modeling.sumi_ifl import SumiIflConfig, SumiIflForImageForgeryLocalization
 from .pipelines import ImageForgeryLocalizationPipeline
 from .registration import register
@@ -33,6 +37,7 @@ __all__ = [
     "NclLoss",
     "SaflNetConfig",
     "SaflNetForImageForgeryLocalization",
+    "SaflNetForSemanticAlignment",
     "SumiIflConfig",
     "SumiIflForImageForgeryLocalization",
     "checkpoint_path",

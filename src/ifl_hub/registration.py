@@ -1,6 +1,6 @@
 """The one place that touches transformers' registries, run once by `import ifl_hub`."""
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_path
@@ -11,7 +11,7 @@ from .modeling.safl_net import SaflNetConfig, SaflNetForImageForgeryLocalization
 from .modeling.sumi_ifl import SumiIflConfig, SumiIflForImageForgeryLocalization
 from .pipelines import ImageForgeryLocalizationPipeline
 
-LOCALIZATION_MODELS = {
+LOCALIZATION_MODELS: dict[type[PreTrainedConfig], type[PreTrainedModel]] = {
     NclConfig: NclForImageForgeryLocalization,
     SaflNetConfig: SaflNetForImageForgeryLocalization,
     SumiIflConfig: SumiIflForImageForgeryLocalization,

