@@ -23,6 +23,7 @@ from .registration import register
 
 if TYPE_CHECKING:
     from .data import ForgerySynthesizer, load_forgery_dataset
+    from .metrics import load_metric
 
 __version__ = "0.1.0"
 
@@ -43,9 +44,10 @@ __all__ = [
     "checkpoint_path",
     "list_checkpoints",
     "load_forgery_dataset",
+    "load_metric",
 ]
 
-_LAZY = {"ForgerySynthesizer": ".data", "load_forgery_dataset": ".data"}
+_LAZY = {"ForgerySynthesizer": ".data", "load_forgery_dataset": ".data", "load_metric": ".metrics"}
 
 register()
 
