@@ -78,7 +78,7 @@ def take_inventory(folder: Path) -> Inventory:
     """
     if not folder.is_dir():
         raise DataFormatError(f"{folder}: no such folder; name the one that holds {METADATA}, or images/ and masks/")
-    parts = {folder: None} if _is_part(folder) else _split_folders(folder)
+    parts = ({} if _metadata_file(folder) else _split_folders(folder)) or ({folder: None} if _is_part(folder) else {})
     if not parts:
         raise DataFormatError(
             f"{folder}: holds neither {METADATA} nor a pair of folders images/ and masks/; name another folder, or "

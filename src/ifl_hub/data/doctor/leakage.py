@@ -14,8 +14,9 @@ _LOW = 8  # frequencies each way that the hash looks at
 #: whom to compare; the comparison decides.
 _CANDIDATE_BITS = 20
 _BLOCK = 8  # thumbnail pixels each way
-#: Two photos are one if at least half of the blocks that show any structure agree in it: an edit may take the others.
-_MIN_AGREEMENT, _MIN_BLOCKS, _MIN_CORRELATION, _MIN_STRUCTURE = 0.5, 3, 0.9, 2.0
+#: Two photos are one if a quarter of the blocks that show any structure agree in it: an edit may take the rest.
+#: Of 3 573 candidates among unrelated photos of CASIA v1, none agrees in more than one block of sixteen.
+_MIN_AGREEMENT, _MIN_BLOCKS, _MIN_CORRELATION, _MIN_STRUCTURE = 0.25, 3, 0.9, 2.0
 _ROWS_AT_ONCE = 1024
 
 
