@@ -181,6 +181,12 @@ class ModelTesterMixin:
         assert torch.equal(logits[0], logits[1])
         assert torch.equal(logits[0], logits[2])
 
+    def test_the_mask_classifiers_bias_moves_every_logit_alike(self):
+        model, pixels = self.make_model(), self.make_inputs(height=29)["pixel_values"]
+        before = model(pixels).logits
+        model.mask_classifier.bias.data += 1.5
+        torch.testing.assert_close(model(pixels).logits, before + 1.5, rtol=1e-4, atol=1e-4)
+
     def test_evaluation_is_deterministic(self):
         model, inputs = self.make_model(), self.make_inputs()
         first, second = model(**inputs), model(**inputs)

@@ -93,7 +93,7 @@ def calibrate(target: Path, pictures: list[Path], recipe: Recipe) -> dict[str, A
 
 @torch.no_grad()
 def centre_mask_threshold(target: Path, samples: ForgerySynthesizer) -> float:
-    """Shift the predictor's bias so that logit 0 is the cut with the best mean F1; returns the shift."""
+    """Shift the map's bias so that logit 0 is the cut with the best mean F1; returns the shift."""
     model = ifl_hub.AutoModelForImageForgeryLocalization.from_pretrained(target).eval()
     processor = ifl_hub.IflImageProcessor.from_pretrained(target)
     cuts = np.linspace(-4, 4, 81)
@@ -104,7 +104,7 @@ def centre_mask_threshold(target: Path, samples: ForgerySynthesizer) -> float:
         mask = sample["mask"].astype(bool)
         table.append([pixel_f1(logits, mask, threshold=cut) for cut in cuts])
     shift = -float(cuts[np.mean(table, axis=0).argmax()])
-    model.predictor.classifier.bias += shift
+    model.mask_classifier.bias += shift
     model.save_pretrained(target)
     return shift
 

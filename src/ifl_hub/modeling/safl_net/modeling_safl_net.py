@@ -319,6 +319,11 @@ class SaflNetForImageForgeryLocalization(SaflNetPreTrainedModel):
         self.semantic_benchmark: SaflNetSemanticBenchmark | None = None
         self.post_init()
 
+    @property
+    def mask_classifier(self) -> nn.Conv2d:
+        """The convolution that ends in the map; its bias moves every logit alike."""
+        return self.decoder.classifier
+
     def attach_semantic_benchmark(self, alignment: "SaflNetForSemanticAlignment") -> None:
         """Give training what semantic suppression pushes away from: the first branch of the alignment stage.
 

@@ -328,6 +328,11 @@ class SumiIflForImageForgeryLocalization(SumiIflPreTrainedModel):
             self.sufficiency_classifier = SumiIflConv2d(config.base_channels, 1, 1)
         self.post_init()
 
+    @property
+    def mask_classifier(self) -> nn.Conv2d:
+        """The convolution that ends in the map; its bias moves every logit alike."""
+        return self.predictor.classifier
+
     def forward(
         self, pixel_values: Tensor, labels: Tensor | None = None, image_targets: Tensor | None = None
     ) -> SumiIflOutput:
