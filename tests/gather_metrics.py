@@ -24,9 +24,6 @@ def main(out):
         predictions=[float(prediction.max()) for prediction, _ in share],
         references=[int(mask.any()) for _, mask in share],
         groups=[("set", method, f"{len(share)}-{index}") for index, method in enumerate(methods)],
-            ("set", "real" if not mask.any() else "swap", f"{len(share)}-{index}")
-            for index, (_, mask) in enumerate(share)
-        ],
     )
     results = [metric.compute(authentic="zero"), metric.compute(gather=False)["n_images"], detection.compute()]
     Path(out, f"{accelerator.process_index}.json").write_text(json.dumps(results))
