@@ -121,3 +121,32 @@ def _echo_repairs(repairs: "Repairs", what: str) -> None:
     for mask, reason in list(repairs.left.items())[:_SHOWN]:
         typer.echo(f"left as it is: {mask}: {reason}")
     typer.echo(f"{len(repairs.rewritten)} masks {what}; {len(repairs.left)} left as they are")
+
+
+@app.command()
+def synthesize(
+    pictures: Annotated[Path, typer.Argument(metavar="PICTURES", help="Folder of authentic photos and cut-outs.")],
+    out: Annotated[Path, typer.Option(help="Folder for the data set; a later run into it goes on.")],
+    count: Annotated[int, typer.Option(min=1, help="How many samples the data set has in the end.")] = 1000,
+    size: Annotated[int, typer.Option(min=32, help="Side of the samples in pixels.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other samples.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make samples.")] = 0,
+) -> None:
+    """Forge photos: splicing, copy-move, removal, retouching, and authentic pictures of the same making.
+
+    PNGs with transparent pixels are objects to paste, all other pictures photos to forge. Same seed, same bytes.
+    """
+    from ..data import ForgerySynthesizer, PhotoPool
+    from ..data.synthesized import write_synthesized
+    from ..training.pictures import picture_files
+
+    if out.resolve().is_relative_to(pictures.resolve()):
+        raise CommandError(f"{out} lies in {pictures}, where photos are looked for; choose a folder outside of it")
+    try:
+        pool = PhotoPool.from_files(picture_files(pictures), pictures)
+        made = write_synthesized(ForgerySynthesizer(pool, size, seed), out, count, workers)
+    except (ValueError, OSError) as error:
+        raise CommandError(str(error)) from error
+    except RuntimeError as error:  # of a worker it comes with a traceback before its last line
+        raise CommandError(str(error).strip().splitlines()[-1]) from error
+    typer.echo(f"{count} samples in {out}, {made} of them made now")

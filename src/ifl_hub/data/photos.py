@@ -4,8 +4,9 @@ A training run asks for a thousand crops of the same few hundred photos, in seve
 decoded once per process, on first use, kept as `uint8` arrays within a memory budget, and never sent between processes.
 """
 
+import json
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,6 +98,27 @@ class PhotoPool:
                 self._objects.setdefault(donor, []).append(index)
         self._cache: OrderedDict[tuple[str, int], Any] = OrderedDict()
 
+    @classmethod
+    def from_files(cls, paths: Iterable[Path], folder: Path) -> "PhotoPool":
+        """Sorts pictures into photos and cut-outs: a cut-out is a PNG with transparent pixels.
+
+        Args:
+            paths: Picture files.
+            folder: Their folder. If it has a `metadata.jsonl`, a line with `file_name` and `donor` says from which
+                photo an object was cut; a donor that is not among the paths counts as unknown.
+
+        Raises:
+            ValueError: If there is no photo or `metadata.jsonl` is not made of JSON objects.
+        """
+        photos: list[Path] = []
+        cutouts: list[Path] = []
+        for path in paths:
+            (cutouts if is_cutout(path) else photos).append(path)
+        donors, known = _read_donors(folder), set(photos)
+        wanted = [donors.get(path) for path in cutouts]
+        pairs = zip(cutouts, wanted, strict=True)
+        return cls(photos, [Cutout(path, donor if donor in known else None) for path, donor in pairs])
+
     def __len__(self) -> int:
         return len(self.photos)
 
@@ -152,6 +174,25 @@ class PhotoPool:
             raise ValueError(f"cut-out {path} is wholly transparent; remove it from the pool")
         box = None if donor is None else _locate(image, alpha, self.photo(donor))
         return CutObject(path.name, image, alpha, donor, box)
+
+
+def is_cutout(path: Path) -> bool:
+    """Whether a picture is an object cut out of a photo: a PNG with transparent pixels."""
+    if path.suffix.lower() != ".png":
+        return False
+    with Image.open(path) as picture:
+        return picture.mode in ("RGBA", "LA") and picture.getchannel("A").getextrema()[0] == 0
+
+
+def _read_donors(folder: Path) -> dict[Path, Path]:
+    listing = folder / "metadata.jsonl"
+    if not listing.is_file():
+        return {}
+    try:
+        lines = [json.loads(line) for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return {folder / line["file_name"]: folder / line["donor"] for line in lines if line.get("donor")}
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"{listing}: a line is no JSON object with file_name and donor ({error}); mend it") from error
 
 
 def _donor_index(cutout: Cutout, indices: dict[Path, int]) -> int | None:

@@ -14,6 +14,7 @@ from .histories import apply_steps, draw_grid, draw_kernel, plan_final, plan_sha
 from .hosts import Edit, Host, draw_host
 from .manipulations import MANIPULATIONS
 from .photos import PhotoPool
+from .workers import one_thread_per_worker
 
 DEFAULT_MIXTURE: Mapping[str, float] = MappingProxyType(
     {"splicing": 0.36, "copy_move": 0.28, "removal": 0.1, "retouch": 0.11, "authentic": 0.15}
@@ -72,7 +73,7 @@ class ForgerySynthesizer:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} is not in 0..{len(self) - 1}; a larger `length` costs nothing")
-        _one_thread_per_worker()
+        one_thread_per_worker()
         rng = np.random.default_rng([self.seed, index])
         kind = str(rng.choice(list(self.mixture), p=list(self.mixture.values())))
         for attempt in range(_ATTEMPTS):
@@ -138,12 +139,3 @@ def _really_changed(before: np.ndarray, edit: Edit) -> bool:
 
 def _sized_like_a_forgery(mask: np.ndarray) -> bool:
     return MIN_FORGED <= float(mask.mean()) <= MAX_FORGED
-
-
-def _one_thread_per_worker() -> None:
-    """Keeps worker processes from fighting over cores; the main process's setting is the caller's."""
-    import cv2
-    from torch.utils.data import get_worker_info
-
-    if get_worker_info() is not None:
-        cv2.setNumThreads(0)

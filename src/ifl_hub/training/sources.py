@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from ..files import file_sha256
 from .pictures import PicturePool, load_manifest, picture_files, picture_pool
 
@@ -49,18 +47,13 @@ def photo_pools(folders: Sequence[str | Path], manifest: str | Path | None) -> "
 
 
 def _split_by_content(paths: Sequence[Path]) -> tuple[PicturePool, PicturePool]:
+    from ..data.photos import is_cutout
+
     train, validation = PicturePool([], []), PicturePool([], [])
     for path in paths:
         pool = validation if int(file_sha256(path)[:8], 16) / 16**8 < VALIDATION_SHARE else train
-        if _is_cutout(path):
+        if is_cutout(path):
             pool.cutouts.append((path, None))
         else:
             pool.photos.append(path)
     return train, validation
-
-
-def _is_cutout(path: Path) -> bool:
-    if path.suffix.lower() != ".png":
-        return False
-    with Image.open(path) as picture:
-        return picture.mode in ("RGBA", "LA") and picture.getchannel("A").getextrema()[0] == 0
