@@ -259,8 +259,11 @@ def test_per_image_values_are_those_behind_the_means():
 
 
 def test_accumulators_of_different_definitions_do_not_merge():
-    with pytest.raises(ValueError, match="same definition"):
-        LocalizationAccumulator().merge(LocalizationAccumulator(get_definition(threshold=0.3)))
+    other = LocalizationAccumulator(get_definition(threshold=0.3))
+    with pytest.raises(ValueError, match=r"another definition \(threshold"):
+        LocalizationAccumulator().merge(other)
+    with pytest.raises(ValueError, match=r"another definition \(threshold"):
+        LocalizationAccumulator().load_state(json.loads(json.dumps(other.state())))
 
 
 # Pooled areas

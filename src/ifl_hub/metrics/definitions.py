@@ -106,6 +106,7 @@ class Definition:
         """Every choice by name, JSON-able, without the list of keys; the resolution is always the original one."""
         choices = dataclasses.asdict(self)
         del choices["reports"]
+        choices["boundary"] = None if self.boundary is None else list(self.boundary)
         return {**choices, "resolution": "original"}
 
     def of_scores(self) -> dict[str, Any]:
@@ -113,6 +114,16 @@ class Definition:
         return {
             name: getattr(self, name) for name in ("preset", "score_threshold", "inclusive", "image_f1", "image_eer")
         }
+
+
+def check_same_definition(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Refuse to mix numbers of two definitions, each as `Definition.as_dict` gives it.
+
+    Raises:
+        ValueError: If they differ, with the choices that do.
+    """
+    if differing := [name for name in ours if ours[name] != theirs.get(name)]:
+        raise ValueError(f"counts of another definition ({', '.join(differing)} differ): count again under this one")
 
 
 def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:

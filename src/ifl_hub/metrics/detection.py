@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .curves import area_under_roc, average_precision, equal_error_rate, rank_scores
-from .definitions import IMAGE_KEYS, Definition
+from .definitions import IMAGE_KEYS, Definition, check_same_definition
 from .presets import get_definition
 from .results import add_counts, mean_of, with_reasons
 
@@ -73,7 +73,7 @@ class DetectionAccumulator:
         Raises:
             ValueError: If the other has another definition.
         """
-        check_same_definition(self.definition, other.definition)
+        check_same_definition(self.definition.as_dict(), other.definition.as_dict())
         self.rows.extend(other.rows)
         return self
 
@@ -90,10 +90,15 @@ class DetectionAccumulator:
 
     def state(self) -> dict[str, Any]:
         """All that was counted, JSON-able."""
-        return {"rows": [asdict(row) for row in self.rows]}
+        return {"definition": self.definition.as_dict(), "rows": [asdict(row) for row in self.rows]}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Replace what was counted by a `state()` of an accumulator with the same definition."""
+        """Replace what was counted by a `state()`.
+
+        Raises:
+            ValueError: If it is of another definition.
+        """
+        check_same_definition(self.definition.as_dict(), state["definition"])
         self.rows = [
             ScoredImage(row["score"], row["is_forged"], tuple(row["group"]) if row["group"] else None)
             for row in state["rows"]
@@ -131,16 +136,6 @@ def image_values(
     }
     reasons = dict.fromkeys(IMAGE_KEYS, ONE_CLASS if pairs else "no image was scored")
     return values, reasons
-
-
-def check_same_definition(ours: Definition, theirs: Definition) -> None:
-    """Refuse to merge numbers of different definitions.
-
-    Raises:
-        ValueError: If they differ.
-    """
-    if ours != theirs:
-        raise ValueError("two accumulators merge only if both have the same definition")
 
 
 def _flagged(scores: np.ndarray, ranking: Any, definition: Definition) -> np.ndarray:

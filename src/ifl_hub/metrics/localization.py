@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from .bins import GRID, add_pixels, empty_counts
 from .curves import area_tie_bound, area_under_roc, average_precision, best_f1
-from .definitions import AUTHENTIC_KEYS, PIXEL_KEYS, Authentic, Average, Definition, Polarity
-from .detection import check_same_definition, image_values
+from .definitions import AUTHENTIC_KEYS, PIXEL_KEYS, Authentic, Average, Definition, Polarity, check_same_definition
+from .detection import image_values
 from .image_counts import ImageCounts, count_image
 from .pixel import Confusion
 from .pixel_values import pixel_values
@@ -59,7 +59,7 @@ class LocalizationAccumulator:
         Raises:
             ValueError: If the other has another definition.
         """
-        check_same_definition(self.definition, other.definition)
+        check_same_definition(self.definition.as_dict(), other.definition.as_dict())
         self.rows.extend(other.rows)
         for ours, theirs in zip(self.pooled, other.pooled, strict=True):
             ours += theirs
@@ -128,6 +128,7 @@ class LocalizationAccumulator:
         """All that was counted, JSON-able: rows, and the bins that are not empty."""
         occupied = [np.flatnonzero(counts) for counts in self.pooled]
         return {
+            "definition": self.definition.as_dict(),
             "rows": [dataclasses.asdict(row) for row in self.rows],
             "pooled": [
                 {"bins": bins.tolist(), "counts": counts[bins].tolist()}
@@ -136,7 +137,12 @@ class LocalizationAccumulator:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Replace what was counted by a `state()` of an accumulator with the same definition."""
+        """Replace what was counted by a `state()`.
+
+        Raises:
+            ValueError: If it is of another definition.
+        """
+        check_same_definition(self.definition.as_dict(), state["definition"])
         as_tuples = ("hits", "false_alarms")
         self.rows = [ImageCounts(**{**row, **{k: tuple(row[k]) for k in as_tuples}}) for row in state["rows"]]
         self.pooled = empty_counts(self.definition.pooled_bins)
