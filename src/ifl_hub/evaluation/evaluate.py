@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from ..metrics import Definition
+from .baselines import PREFIX
 from .curves import robustness_curves
 from .labelled_images import EvaluationError, read_labelled_images
 from .localizers import NamedLocalizer
 from .predicting import predict_missing
 from .protocols import Protocol, ProtocolDataset
 from .report import Evaluation
-from .robustness import CLEAN, Condition
+from .robustness import Condition, parse_condition
 from .scores import main_key, score_run
 from .store import EvaluationFolder, PredictionRun, common_images
 
@@ -70,7 +72,7 @@ def rescore_folder(out: Path, definition: Definition, protocol: Protocol | None 
     complete = [run for run in folder.runs() if all(run.find(record) for record in folder.usable())]
     if not complete:
         raise EvaluationError(f"{out} holds no finished run; finish it first: evaluate with the same --out")
-    complete.sort(key=lambda run: (run.facts["condition"] != CLEAN, run.facts["model"].startswith("baseline:")))
+    complete.sort(key=_place_in_table)
     test_set = protocol.dataset(_only_source(folder)) if protocol else None
     return _score(folder, complete, definition, (protocol, test_set) if protocol and test_set else None)
 
@@ -83,11 +85,30 @@ def _score(
 ) -> Evaluation:
     kept, left_out = common_images(folder.records, runs)
     with tqdm(total=len(kept) * len(runs), unit="map", desc="scoring", disable=None, leave=False) as bar:
-        scores = [score_run(folder, run, kept, definition, bar.update) for run in runs]
+        names = _distinct_names(runs)
+        scores = [
+            score_run(folder, run, name, kept, definition, bar.update) for run, name in zip(runs, names, strict=True)
+        ]
     metrics = [key for key in dict.fromkeys((main_key(definition), "pixel_auc", "image_auc")) if key]
     shown = [key for key in metrics if key in definition.reports]
     curves = [curve for metric in shown for curve in robustness_curves(scores, metric)]
-    return Evaluation(folder, kept, left_out, definition, scores, curves, protocol)
+    return Evaluation(folder, kept, left_out, definition, scores, shown, curves, protocol)
+
+
+def _place_in_table(run: PredictionRun) -> tuple[Any, ...]:
+    """Conditions by kind and strength, the clean one first; in each the models, then the baselines."""
+    steps = [(step.family, step.value) for step in parse_condition(run.facts["condition"]).steps]
+    return steps, run.facts["model"].startswith(PREFIX), run.facts["model"], run.identity
+
+
+def _distinct_names(runs: Sequence[PredictionRun]) -> list[str]:
+    """The models' names; those that stand for several weights or settings with a hash of these."""
+    identities: dict[str, set[str]] = {}
+    for run in runs:
+        identities.setdefault(run.facts["model"], set()).add(run.identity)
+    several = {model for model, found in identities.items() if len(found) > 1}
+    models = [(run.facts["model"], run.identity) for run in runs]
+    return [f"{model} [{identity}]" if model in several else model for model, identity in models]
 
 
 def _only_source(folder: EvaluationFolder) -> str:

@@ -93,11 +93,15 @@ def read_labels(item: LabelledImage, height: int, width: int) -> NDArray[np.uint
         return np.zeros((height, width), np.uint8)
     if item.mask is None:
         raise UnusableImageError("labelled forged, but it has no mask")
+    if not item.mask.is_file():
+        raise UnusableImageError("its mask is missing")
     try:
         with Image.open(item.mask) as mask:
             labels = to_label_map(mask, item.mask.name)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UnusableImageError(f"its mask cannot be read ({error})") from error
+    except (OSError, SyntaxError) as error:
+        raise UnusableImageError("its mask is no readable picture") from error
+    except ValueError as error:
+        raise UnusableImageError(str(error)) from error
     if labels.shape != (height, width):
         raise UnusableImageError(f"its mask is {labels.shape[1]}x{labels.shape[0]}, the upright image {width}x{height}")
     if not (labels == 1).any():

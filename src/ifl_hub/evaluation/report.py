@@ -10,7 +10,8 @@ from typing import Any
 
 from ..files import write_atomically
 from ..metrics import Definition
-from .curves import Curve
+from .curves import Curve, plot_curves
+from .labelled_images import EvaluationError
 from .paper_tables import PaperNumber
 from .protocols import Protocol, ProtocolDataset
 from .robustness import CLEAN
@@ -39,6 +40,7 @@ class Evaluation:
         left_out: `NAME: reason` of each other image.
         definition: What the numbers mean.
         scores: Of every localizer and condition, clean ones first.
+        metrics: Keys that robustness is shown by.
         curves: Of a robustness grid.
         protocol: And its data set, if a protocol was asked for.
     """
@@ -50,6 +52,7 @@ class Evaluation:
         left_out: Sequence[str],
         definition: Definition,
         scores: Sequence[RunScores],
+        metrics: Sequence[str],
         curves: Sequence[Curve] = (),
         protocol: tuple[Protocol, ProtocolDataset] | None = None,
     ) -> None:
@@ -58,6 +61,7 @@ class Evaluation:
         self.left_out = left_out
         self.definition = definition
         self.scores = scores
+        self.metrics = metrics
         self.curves = curves
         self.protocol = protocol
         self.n_forged = sum(record.label == "forged" for record in kept)
@@ -65,6 +69,8 @@ class Evaluation:
     def table(self) -> str:
         """The comparison as a person reads it."""
         parts = [self._heading(), self._scores_table()]
+        if self._conditions() != [CLEAN]:
+            parts += [self._robustness_table(metric) for metric in self.metrics]
         if self.curves:
             parts.append(self._areas_table())
         parts.append(self._groups_table())
@@ -73,10 +79,14 @@ class Evaluation:
         return "\n\n".join(parts) + "\n"
 
     def write(self, target: Path, parquet: bool = False) -> None:
-        """Write `summary.txt`, `results.json`, `per_image.csv` and `groups.csv`; with `parquet` also that of images.
+        """Write `summary.txt`, `results.json`, `per_image.csv`, `groups.csv`; of a grid `robustness.csv`, `curves.png`.
+
+        Args:
+            target: Folder; created if missing.
+            parquet: Also write `per_image.parquet`.
 
         Raises:
-            ImportError: If `parquet` is asked for and pyarrow, which the `train` extra brings, is missing.
+            EvaluationError: If a package is missing that draws curves or writes Parquet; all other files are there.
         """
         write_atomically(target / "summary.txt", self.table().encode())
         text = json.dumps(self.as_dict(), ensure_ascii=False, indent=1) + "\n"
@@ -84,8 +94,17 @@ class Evaluation:
         rows = self._image_rows()
         write_atomically(target / "per_image.csv", _to_csv(rows))
         write_atomically(target / "groups.csv", _to_csv(self._group_rows()))
-        if parquet:
-            _write_parquet(target / "per_image.parquet", rows)
+        if self._conditions() != [CLEAN]:
+            write_atomically(target / "robustness.csv", _to_csv(self._robustness_rows()))
+        try:
+            if self.curves:
+                plot_curves(target / "curves.png", self.curves)
+            if parquet:
+                _write_parquet(target / "per_image.parquet", rows)
+        except ImportError as error:
+            raise EvaluationError(
+                f"{error.name} is missing: pip install 'ifl-hub[report,train]', call again"
+            ) from error
 
     def as_dict(self) -> dict[str, Any]:
         """Every number with its definition and origin, JSON-able and the same whenever it is computed."""
@@ -133,21 +152,42 @@ class Evaluation:
             lines.append(f"left out: {len(self.left_out) - 5} more, see results.json")
         return "\n".join(lines)
 
+    def _conditions(self) -> list[str]:
+        return list(dict.fromkeys(run.condition for run in self.scores))
+
+    def _values_by_condition(self, metric: str) -> dict[str, dict[str, float | None]]:
+        """Model to condition to value, the clean one first."""
+        values: dict[str, dict[str, float | None]] = {}
+        for run in self.scores:
+            values.setdefault(run.model, {})[run.condition] = run.value(metric)
+        return values
+
+    def _robustness_table(self, metric: str) -> str:
+        """A line a condition, a column a model: names of conditions are long."""
+        by_model = self._values_by_condition(metric)
+        rows = [
+            [condition, *(_number(values.get(condition)) for values in by_model.values())]
+            for condition in self._conditions()
+        ]
+        return f"Robustness, {_NAMES.get(metric, metric)}\n" + _aligned([["condition", *by_model], *rows])
+
+    def _robustness_rows(self) -> list[dict[str, Any]]:
+        conditions = self._conditions()
+        return [
+            {"model": model, "metric": metric, **{condition: values.get(condition) for condition in conditions}}
+            for metric in self.metrics
+            for model, values in self._values_by_condition(metric).items()
+        ]
+
     def _scores_table(self) -> str:
         reported = [[key for key in column if key in self.definition.reports] for column in _COLUMNS]
         keys = [column[0] for column in reported if column]
-        several = len({run.condition for run in self.scores}) > 1
-        head = ["model", "weights", *(["condition"] if several else []), *(_NAMES[key] for key in keys)]
         rows = [
-            [
-                run.model,
-                (run.facts["weights_sha256"] or "-")[:8],
-                *([run.condition] if several else []),
-                *(_cell(run, key) for key in keys),
-            ]
+            [run.model, (run.facts["weights_sha256"] or "-")[:8], *(_cell(run, key) for key in keys)]
             for run in self.scores
+            if run.condition == self._conditions()[0]
         ]
-        return _aligned([head, *rows])
+        return _aligned([["model", "weights", *(_NAMES[key] for key in keys)], *rows])
 
     def _areas_table(self) -> str:
         rows = [[curve.model, curve.family, curve.metric, f"{curve.area:.4f}"] for curve in self.curves]
@@ -242,11 +282,13 @@ def _run_as_dict(run: RunScores) -> dict[str, Any]:
 
 def _cell(run: RunScores, key: str) -> str:
     value, interval = run.value(key), run.intervals.get(key)
-    if value is None:
-        return "-"
-    if interval is None or key not in _INTERVALS_IN_TABLE:
-        return f"{value:.4f}"
+    if value is None or interval is None or key not in _INTERVALS_IN_TABLE:
+        return _number(value)
     return f"{value:.4f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _is_trivial(group: Group, kept: Sequence[ImageRecord]) -> bool:
@@ -255,13 +297,8 @@ def _is_trivial(group: Group, kept: Sequence[ImageRecord]) -> bool:
 
 
 def _group_cells(group: Group, names: Sequence[str]) -> list[str]:
-    values = [group.values[name] for name in names]
-    return [
-        f"{group.grouping}: {group.group}",
-        str(group.n_forged),
-        str(group.n_authentic),
-        *("-" if value is None else f"{value:.4f}" for value in values),
-    ]
+    numbers = [_number(group.values[name]) for name in names]
+    return [f"{group.grouping}: {group.group}", str(group.n_forged), str(group.n_authentic), *numbers]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -76,6 +76,7 @@ def main_key(definition: Definition) -> str | None:
 def score_run(
     folder: EvaluationFolder,
     run: PredictionRun,
+    name: str,
     records: Sequence[ImageRecord],
     definition: Definition,
     tick: Callable[[], Any],
@@ -85,6 +86,7 @@ def score_run(
     Args:
         folder: Has the ground truth.
         run: Has a map of every record.
+        name: What to call the model.
         records: The images to count.
         definition: What the numbers mean.
         tick: Called after each image.
@@ -98,7 +100,7 @@ def score_run(
     result = accumulator.compute()
     per_image = accumulator.per_image()
     return RunScores(
-        model=run.facts["model"],
+        model=name,
         condition=run.facts["condition"],
         facts=run.facts,
         result=result,

@@ -179,6 +179,12 @@ class PredictionRun:
         self.facts = facts
         self._done: dict[str, Finished] = {done.name: done for done in self._read_done()}
 
+    @property
+    def identity(self) -> str:
+        """A short hash of the localizer's name and settings, the same under all conditions."""
+        facts = {key: value for key, value in self.facts.items() if key != "condition"}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+
     def find(self, record: ImageRecord) -> Finished | None:
         """The line of an image that is finished and whose map is still there."""
         done = self._done.get(record.name)
