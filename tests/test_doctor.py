@@ -1,6 +1,7 @@
 """The dataset doctor: every defect is planted in a sound data set, found, and nothing else is."""
 
 import json
+import re
 import shutil
 import struct
 import zlib
@@ -351,6 +352,19 @@ def test_a_planted_defect_is_found_and_nothing_else(folder, plant):
 
 def test_every_finding_has_a_planted_defect():
     assert {plant.__name__.replace("_", "-") for plant in PLANTS} == set(SEVERITY_OF)
+
+
+def test_the_documentation_has_every_finding_with_its_severity():
+    text = (Path(__file__).parents[1] / "docs/data.md").read_text()
+    documented = {}
+    for ids, severity in re.findall(r"^\| (`[a-z`, -]+`) \| (error|warning|note)", text, re.MULTILINE):
+        documented |= dict.fromkeys(re.findall("`([a-z-]+)`", ids), severity)
+    assert documented == dict(SEVERITY_OF)
+
+
+def test_the_files_of_a_bad_row_are_not_called_unlisted(folder):
+    edit_row(folder, FORGED[0], label="fake")
+    assert findings(folder) == {"bad-row": ["metadata.jsonl"]}
 
 
 def test_defects_do_not_hide_each_other(folder):

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..pairing import files_below, is_picture, pair_by_stem, pair_of_folders
 from ..schema import METADATA, DataFormatError, ForgeryRow, Label, Split, row_from_record
-from .findings import Finding, finding
+from .findings import Finding, count_of, finding
 
 _METADATA_FILES = (METADATA, "metadata.csv")
 _SPLIT_FOLDERS: Mapping[str, Split] = {
@@ -123,7 +123,9 @@ def _read_part(part: Path, folder: Path, split: Split | None) -> tuple[list[Item
 def _read_listing(listing: Path, folder: Path, split: Split | None) -> tuple[list[Item], list[Finding]]:
     prefix = "" if listing.parent == folder else listing.parent.relative_to(folder).as_posix() + "/"
     name = listing.relative_to(folder).as_posix()
-    rows, problems = [], []
+    rows: list[tuple[ForgeryRow, Mapping[str, Any]]] = []
+    problems: list[str] = []
+    unread: list[str] = []
     for number, record in _records(listing):
         try:
             if isinstance(record, Exception):
@@ -131,16 +133,26 @@ def _read_listing(listing: Path, folder: Path, split: Split | None) -> tuple[lis
             rows.append((row_from_record(record, folder.resolve().name), record))
         except (ValueError, AttributeError, TypeError) as error:
             problems.append(f"line {number}: {error}")
+            unread += _files_of(record, prefix)
     findings = finding(
         "bad-row",
         [name] if problems else [],
-        f"{len(problems)} of its lines cannot be read, the first: {'; '.join(problems[:1])}; put them right",
-        {"lines": problems},
+        f"{count_of(len(problems), 'line')} of the listing cannot be read, and nothing else about them was checked "
+        f"(the first: {'; '.join(problems[:1])}); correct them, or make the listing with `ifl-hub data import`",
+        {"lines": problems, "unread": unread},
     )
     items = _with_donors([_item(row, record, prefix, split) for row, record in rows])
     with_masks = any(item.mask for item in items)
     missing = [item.image for item in items if with_masks and item.label == "forged" and not item.mask]
     return items, [*findings, *_listed_twice(items), *_missing(folder, items, missing), *_swapped(items)]
+
+
+def _files_of(record: Any, prefix: str) -> list[str]:
+    """The files that a line names, although the rest of it makes no sense."""
+    if not isinstance(record, Mapping):
+        return []
+    names = (record.get(column) for column in ("file_name", "mask_file_name"))
+    return [prefix + name for name in names if isinstance(name, str)]
 
 
 def _records(listing: Path) -> Iterator[tuple[int, Any]]:
@@ -284,7 +296,7 @@ def _swapped(items: Sequence[Item]) -> list[Finding]:
 def _stray_files(folder: Path, items: Sequence[Item], findings: Sequence[Finding]) -> list[Finding]:
     """Pictures in the folder that nothing refers to: as masks where they lie among masks, else as images."""
     known = {path for item in items for path in (item.image, item.mask) if path is not None}
-    known |= {file for found in findings for file in found.files}
+    known |= {file for found in findings for file in (*found.files, *found.details.get("unread", ()))}
     mask_folders = {Path(item.mask).parent for item in items if item.mask}
     images: list[str] = []
     masks: list[str] = []
