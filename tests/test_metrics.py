@@ -58,6 +58,9 @@ def test_threshold_is_strict():
     mask = np.ones((2, 2), bool)
     assert pixel_f1(np.full((2, 2), 0.5), mask) == 0.0
     assert pixel_f1(np.full((2, 2), 0.5), mask, threshold=0.49) == 1.0
+    at_half = np.full((2, 2), 0.5), mask
+    assert compute([at_half])["pixel_recall"] == 0 and compute([at_half], inclusive=True)["pixel_recall"] == 1
+    assert compute([at_half])["image_acc"] == 0 and compute([at_half], inclusive=True)["image_acc"] == 1
 
 
 def test_two_by_two_by_hand():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import naive_metrics as naive
-from ifl_hub.metrics import PRESETS, LocalizationAccumulator, get_definition
+from ifl_hub.metrics import PRESETS, LocalizationAccumulator, get_definition, image_counts
 from metric_cases import blocks, compute, detect, labelled_maps
 
 ALL = st.lists(labelled_maps(), min_size=1, max_size=5).map(
@@ -234,7 +234,7 @@ def test_mvss(cases):
     labels = np.zeros((3, 4), np.uint8)
     labels[1:, :2] = 1
     images = [(np.float32(values), labels * forged) for values, forged in cases]
-    stored = [((values.astype(np.float64) * 255 + 1e-4).astype(np.uint8), mask == 1) for values, mask in images]
+    stored = [((values * np.float32(255)).astype(np.uint8), mask == 1) for values, mask in images]
     scores = [v.max() / 255 for v, _ in stored]
     truth = [bool(mask.any()) for _, mask in stored]
     tp, fp, fn, tn = naive.confusion([score > 0.5 for score in scores], truth)
@@ -250,6 +250,17 @@ def test_mvss(cases):
         "image_acc": (tp + tn) / len(truth),
     }
     agree(compute(images, preset="mvss"), expected)
+
+
+def test_the_cut_to_8_bits_keeps_an_8_bit_map_and_rounds_others_down():
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    mask = (levels > 100).astype(np.uint8)
+    cut, whole = (compute([(levels / 255, mask)], eight_bit=eight_bit) for eight_bit in (True, False))
+    assert {key: cut[key] for key in cut if key != "definition"} == {
+        key: whole[key] for key in whole if key != "definition"
+    }
+    row = image_counts(np.full((1, 2), 127.9 / 255), np.array([[1, 0]]), get_definition("mvss"))
+    assert row.score == np.float32(127 / 255) and row.hits == (0,)
 
 
 @given(ALL)

@@ -93,8 +93,8 @@ def count_image(
         return ImageCounts(is_forged, skipped=HOLDS_NAN, name=name), None
     if not counts.any():
         return ImageCounts(is_forged, skipped=ALL_IGNORED, name=name), None
-    if definition.eight_bit:  # the margin keeps u / 255 at u
-        probabilities = np.floor(probabilities * np.float32(255) + np.float32(1e-4)) / np.float32(255)
+    if definition.eight_bit:  # in float32, u / 255 stays what it is for each of the 256 levels
+        probabilities = np.floor(probabilities * np.float32(255)) / np.float32(255)
     if score is None:
         score = reduce_to_score(probabilities, definition.score_reduction)
     if is_forged and definition.boundary is not None:
