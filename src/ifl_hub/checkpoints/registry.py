@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-DEFAULT_CHECKPOINT = "sumi-ifl-small"
+DEFAULT_CHECKPOINT = "safl-net-lite0"
 _ROOT = Path(__file__).parent
 
 
@@ -22,7 +22,7 @@ def checkpoint_path(name: str) -> str:
         >>> checkpoint_path("sumi-ifl-tiny")
         Traceback (most recent call last):
         ...
-        ValueError: no embedded checkpoint is called 'sumi-ifl-tiny'; there are: sumi-ifl-small
+        ValueError: no embedded checkpoint is called 'sumi-ifl-tiny'; there are: safl-net-lite0, sumi-ifl-small
     """
     if name not in _names():
         raise ValueError(f"no embedded checkpoint is called {name!r}; there are: {', '.join(_names())}")
