@@ -50,7 +50,8 @@ def text(path: Path, content: str) -> Path:
 
 def casia1(root: Path) -> Expected:
     tampered, truth = root / "CASIA 1.0 dataset/Modified Tp/Tp", root / "CASIA 1.0 groundtruth"
-    picture(root / "CASIA 1.0 dataset/Au/Au_ani_0001.jpg")
+    for name in ("Au_ani_0001.jpg", "Au_pla_0005.jpg"):
+        picture(root / "CASIA 1.0 dataset/Au" / name)
     picture(tampered / "Sp/Sp_D_CND_A_ani0001_pla0005_0281.jpg")
     mask(truth / "Sp/Sp_D_CND_A_ani0001_pla0005_0281_gt.png")
     picture(tampered / "CM/Sp_S_NNN_A_sec0056_sec0056_0012.JPG", format="JPEG")
@@ -63,6 +64,7 @@ def casia1(root: Path) -> Expected:
     return Expected(
         {
             "Au_ani_0001.jpg": ("authentic", "none", "ani0001"),
+            "Au_pla_0005.jpg": ("authentic", "none", "ani0001"),
             "Sp_D_CND_A_ani0001_pla0005_0281.jpg": ("forged", "splicing", "ani0001"),
             "Sp_S_NNN_A_sec0056_sec0056_0012.JPG": ("forged", "copy-move", "sec0056"),
         },

@@ -140,6 +140,15 @@ def test_the_official_split_of_celeb_df_is_a_column_of_its_own(tmp_path):
     assert official == {"Celeb-real": "train", "Celeb-synthesis": "test", "YouTube-real": "test"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "source"), [("folders", "mine"), ("imdlbenco", "mine"), ("list", "mine"), ("dso1", "dso1")]
+)
+def test_the_source_is_the_data_set_or_where_nobody_named_it_the_folder(kind, source, tmp_path):
+    TREES[kind](tmp_path / "mine")
+    import_dataset(kind, tmp_path / "mine", tmp_path / "out")
+    assert {row.source for row in read_metadata(tmp_path / "out")} == {source}
+
+
 def test_columns_that_only_some_rows_fill_are_left_out(tmp_path):
     TREES["imagefolder"](tmp_path / "source")
     listing = tmp_path / "source/metadata.jsonl"

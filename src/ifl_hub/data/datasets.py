@@ -60,14 +60,17 @@ def load_forgery_dataset(
     path = Path(path_or_hub_id)
     if path.is_file():
         return _build(_from_entries(read_list(path), path.resolve().stem), path, split, streaming)
-    if path.is_dir() and next(path.rglob("*.parquet"), None) is None:
-        return _build(_from_folder(path), path, split, streaming)
-    if not path.exists() and not _HUB_ID.fullmatch(str(path_or_hub_id)):
+    if path.is_dir():
+        records = _from_folder(path)
+        if records is not None:
+            return _build(records, path, split, streaming)
+    elif not _HUB_ID.fullmatch(str(path_or_hub_id)):
         raise DataFormatError(f"{path_or_hub_id}: no such folder or list, and no name of a data set on the Hub")
     return _load_with_datasets(str(path_or_hub_id), split, streaming)
 
 
-def _from_folder(folder: Path) -> list[dict[str, Any]]:
+def _from_folder(folder: Path) -> list[dict[str, Any]] | None:
+    """The rows of a folder of pictures; None if it is one of parquet files."""
     if (folder / METADATA).is_file():
         return _from_metadata(folder)
     parts = [(split, folder / split) for split in SPLITS if (folder / split / METADATA).is_file()]
@@ -76,6 +79,8 @@ def _from_folder(folder: Path) -> list[dict[str, Any]]:
     try:
         pictures, masks = pair_of_folders(folder)
     except DataFormatError as error:
+        if next(folder.rglob("*.parquet"), None) is not None:
+            return None
         raise DataFormatError(f"{error}, no {METADATA} and no parquet; `ifl-hub data import` makes one") from None
     return _from_entries(pairs_of_folders(pictures, masks), folder.resolve().name)
 

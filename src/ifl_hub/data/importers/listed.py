@@ -16,25 +16,27 @@ def find_listed(path: Path) -> Iterator[Sample | Skipped]:
     else:
         lists = [path]
     for file in lists:
-        yield from _samples(read_list(file), file.parent)
+        yield from _samples(read_list(file), file.parent, file.parent.resolve().name)
 
 
 def find_folders(folder: Path) -> Iterator[Sample | Skipped]:
     """Pictures with masks of the same name; those without, or with a black one, are authentic."""
     pictures, masks = pair_of_folders(folder)
-    yield from _samples(pairs_of_folders(pictures, masks), pictures)
+    yield from _samples(pairs_of_folders(pictures, masks), pictures, folder.resolve().name)
 
 
 def find_imdlbenco(folder: Path) -> Iterator[Sample | Skipped]:
     """Forged pictures and masks of the same name; an `Au` folder beside them, where there is one, is authentic."""
     pictures, masks = pair_of_folders(folder)
-    pairing = pair_by_stem(_pictures(pictures), _pictures(masks))
+    pairing, source = pair_by_stem(_pictures(pictures), _pictures(masks)), folder.resolve().name
     for image, mask in pairing.masks.items():
         name = image.relative_to(folder).as_posix()
-        yield Sample(image, name, "forged", name, UNKNOWN_FORGERY, MaskFile(mask), empty_is_authentic=True)
+        yield Sample(
+            image, name, "forged", name, UNKNOWN_FORGERY, MaskFile(mask), source=source, empty_is_authentic=True
+        )
     for image in _pictures(folder / "Au") if (folder / "Au").is_dir() else ():
         name = image.relative_to(folder).as_posix()
-        yield Sample(image, name, "authentic", name)
+        yield Sample(image, name, "authentic", name, source=source)
     yield from (Skipped(image, "no mask has its name") for image in pairing.unmatched)
     yield from (Skipped(image, "not clear which mask is its own") for image in pairing.ambiguous)
     yield from (Skipped(mask, "a mask without a picture of its name") for mask in pairing.strays)
@@ -72,8 +74,8 @@ def _pictures(folder: Path) -> list[Path]:
     return [path for _, path in files_below(folder) if is_picture(path)]
 
 
-def _samples(entries: Iterable[ListEntry], folder: Path) -> Iterator[Sample | Skipped]:
-    """A list's entries; its columns `group`, `forgery_type`, `source` and `split` are used where it has them."""
+def _samples(entries: Iterable[ListEntry], folder: Path, source: str) -> Iterator[Sample | Skipped]:
+    """Entries, named relative to a folder; columns `group`, `forgery_type`, `source` and `split` are used if there."""
     for entry in entries:
         image, columns = entry.image, entry.columns
         if not image.is_file():
@@ -90,7 +92,7 @@ def _samples(entries: Iterable[ListEntry], folder: Path) -> Iterator[Sample | Sk
                 NO_FORGERY if entry.label == "authentic" else str(columns.get("forgery_type", UNKNOWN_FORGERY)),
                 MaskFile(entry.mask) if entry.mask is not None and entry.label != "authentic" else None,
                 split=columns["split"] if columns.get("split") in SPLITS else None,
-                source=columns.get("source"),
+                source=str(columns.get("source") or source),
                 empty_is_authentic=entry.label is None,
             )
 

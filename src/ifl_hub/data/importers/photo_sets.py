@@ -12,14 +12,19 @@ _IMAGE = r"\.(?:jpe?g|png|tiff?|bmp|webp)"
 _CASIA_TYPES = {"d": "splicing", "s": "copy-move"}
 _DEFACTO_TYPES = {"splicing": "splicing", "copymove": "copy-move", "inpainting": "removal"}
 
-# Tokens of a forged picture's name: D(ifferent) or S(ame) photo, kind of processing, host, donor, running number.
+# Tokens of a forged picture's name: D(ifferent) or S(ame) photo, kind of processing, two photos, running number. Mostly
+# the first photo is the host, but in one splice of seven it is the donor: so the two are never parted.
 # The "Original Tp" of version 1 holds the same pictures under names that its ground truth does not use.
 CASIA_V1 = NamedFiles(
     pictures=(
         Pictures(_ANY + rf"(?P<name>Au_(?P<category>[a-z]+)_(?P<number>\d+){_IMAGE})", group="{category}{number}"),
         Pictures(
-            _ANY + r"(?P<name>(?P<stem>Sp_(?P<type>[DS])_[^_/]+_[^_/]+_(?P<host>[^_/]+)_[^_/]+_\d+)" + _IMAGE + ")",
-            group="{host}",
+            _ANY
+            + r"(?P<name>(?P<stem>Sp_(?P<type>[DS])_[^_/]+_[^_/]+_(?P<first>[^_/]+)_(?P<second>[^_/]+)_\d+)"
+            + _IMAGE
+            + ")",
+            group="{first}",
+            linked="{second}",
             forgery_type=_CASIA_TYPES,
             mask="{stem}",
         ),
@@ -32,10 +37,11 @@ CASIA_V2 = NamedFiles(
         CASIA_V1.pictures[0],
         Pictures(
             _ANY
-            + r"(?P<name>(?P<stem>Tp_(?P<type>[DS])_[^_/]+_[^_/]+_[^_/]+_(?P<host>[^_/]+)_[^_/]+_\d+)"
+            + r"(?P<name>(?P<stem>Tp_(?P<type>[DS])_[^_/]+_[^_/]+_[^_/]+_(?P<first>[^_/]+)_(?P<second>[^_/]+)_\d+)"
             + _IMAGE
             + ")",
-            group="{host}",
+            group="{first}",
+            linked="{second}",
             forgery_type=_CASIA_TYPES,
             mask="{stem}",
         ),
