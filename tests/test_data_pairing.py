@@ -16,6 +16,7 @@ from ifl_hub.data.schema import DataFormatError
 STEMS = st.lists(st.text("abcAB12 .", min_size=1, max_size=5), min_size=1, max_size=12, unique_by=str.casefold)
 
 
+@settings(max_examples=50)
 @given(STEMS, st.randoms(use_true_random=False), st.data())
 def test_every_picture_gets_the_mask_of_its_name_in_whatever_order_files_are_listed(stems, shuffler, data):
     """The endings must not make one picture's mask another picture's: only stems that none is the start of another."""
@@ -30,6 +31,7 @@ def test_every_picture_gets_the_mask_of_its_name_in_whatever_order_files_are_lis
     assert not (pairing.unmatched or pairing.ambiguous or pairing.strays)
 
 
+@settings(max_examples=50)
 @given(STEMS, st.integers(0, 2**16))
 def test_nothing_is_paired_or_lost_when_masks_are_missing(stems, seed):
     pictures = [Path(f"{stem}x.jpg") for stem in stems]

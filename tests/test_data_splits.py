@@ -1,7 +1,7 @@
 """Splits: no group crosses them, nothing but the group's name and the seed decides, shares hold on average."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ifl_hub.data.schema import DataFormatError, ForgeryRow
@@ -16,6 +16,7 @@ def rows_of(groups):
 
 
 @given(GROUPS, SHARES, st.integers(0, 5))
+@settings(max_examples=40)
 def test_no_group_crosses_splits_and_only_wanted_splits_occur(groups, shares, seed):
     rows = assign_splits(rows_of(groups), shares, seed)
     by_group = {}
@@ -27,6 +28,7 @@ def test_no_group_crosses_splits_and_only_wanted_splits_occur(groups, shares, se
 
 
 @given(GROUPS, GROUPS, SHARES)
+@settings(max_examples=40)
 def test_pictures_that_come_later_or_in_another_order_move_nothing(groups, more, shares):
     before = {row.group: row.split for row in assign_splits(rows_of(groups), shares)}
     after = {row.group: row.split for row in assign_splits(rows_of([*more, *reversed(groups)]), shares)}
