@@ -24,6 +24,13 @@ from labelled_folder import read_rows, write_folder, write_rows
 DEFAULT = get_definition()
 
 
+@pytest.fixture(autouse=True)
+def rough_intervals(request, monkeypatch):
+    """Intervals cost most of the time here; only their own tests need all draws."""
+    if "interval" not in request.node.name:
+        monkeypatch.setattr("ifl_hub.evaluation.scores.DRAWS", 20)
+
+
 def fixed(name, make, score=None):
     settings = {"weights_sha256": None, "preprocessing": None, "ifl_hub": "x"}
     return NamedLocalizer(name, settings, lambda: lambda image: Prediction(make(image), score))

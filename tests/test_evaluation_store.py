@@ -245,3 +245,24 @@ def test_a_name_twice_is_refused(tmp_path):
     (tmp_path / "metadata.jsonl").write_text(f"{row}\n{row}\n")
     with pytest.raises(EvaluationError, match="names a file_name twice"):
         read_labelled_images(tmp_path)
+
+
+def test_two_pictures_get_different_noise_and_each_the_same_again(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for index, level in enumerate((0, 9)):  # the same pixels in two files
+        Image.new("RGB", (40, 30), "grey").save(data / f"{index}.png", compress_level=level)
+    write_rows(data, [{"file_name": f"{index}.png", "label": "authentic"} for index in range(2)])
+    seen = []
+
+    def predict_one(image):
+        seen.append(np.asarray(image))
+        return Prediction(np.zeros((30, 40), np.float32), None)
+
+    settings = {"weights_sha256": None, "preprocessing": None, "ifl_hub": "x"}
+    for out in ("first", "second"):
+        folder = prepare(tmp_path / out, data)
+        noise = parse_condition("gaussian_noise_std_5_levels")
+        predict(folder, data, NamedLocalizer("mine", settings, lambda: predict_one), noise)
+    assert (seen[0] != seen[1]).any()
+    assert (seen[0] == seen[2]).all() and (seen[1] == seen[3]).all()
