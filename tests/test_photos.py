@@ -95,6 +95,19 @@ def test_memory_is_bounded(tmp_path, monkeypatch):
     assert sum(entry.nbytes for entry in pool._cache.values()) <= 2 * first.nbytes
 
 
+def test_files_are_sorted_into_photos_and_cutouts_with_their_donors(tmp_path):
+    write_pool(tmp_path)
+    lines = ['{"file_name": "cutout0.png", "donor": "photo0.png"}', '{"file_name": "cutout1.png", "donor": "gone.png"}']
+    (tmp_path / "metadata.jsonl").write_text("\n".join([*lines, '{"file_name": "photo0.png", "donor": null}']))
+    pool = PhotoPool.from_files(sorted(tmp_path.glob("*.png")), tmp_path)
+    assert [path.name for path in pool.photos] == ["photo0.png", "photo1.png", "photo2.png"]
+    assert [cut.path.name for cut in pool.cutouts] == ["cutout0.png", "cutout1.png", "cutout2.png", "stray.png"]
+    assert [cut.donor and cut.donor.name for cut in pool.cutouts] == ["photo0.png", None, None, None]
+    (tmp_path / "metadata.jsonl").write_text("[]")
+    with pytest.raises(ValueError, match=r"metadata.jsonl: a line is no JSON object with file_name and donor"):
+        PhotoPool.from_files([tmp_path / "photo0.png"], tmp_path)
+
+
 def test_errors_name_the_file_and_the_fix(tmp_path):
     photo, broken = _save(tmp_path / "a.png"), tmp_path / "broken.png"
     broken.write_bytes(photo.read_bytes()[:60])

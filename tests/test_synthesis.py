@@ -13,13 +13,22 @@ from PIL import Image, ImageFilter
 from torch.utils.data import DataLoader, Subset
 
 from ifl_hub.data import DEFAULT_MIXTURE, ForgerySynthesizer, PhotoPool, synthesis
-from ifl_hub.data.histories import KERNELS, apply_steps, plan_final, plan_history, plan_jpeg, resize
+from ifl_hub.data.histories import (
+    KERNELS,
+    apply_steps,
+    plan_colour_match,
+    plan_final,
+    plan_history,
+    plan_jpeg,
+    plan_sharing,
+    resize,
+)
 from ifl_hub.data.hosts import draw_host, object_in_view
 from ifl_hub.data.manipulations import MANIPULATIONS
-from ifl_hub.data.patches import Patch, transform
+from ifl_hub.data.patches import Patch, blend_seamlessly, draw_places, transform
 from ifl_hub.data.regions import draw_region
 from ifl_hub.data.synthesis import MAX_FORGED, MIN_FORGED
-from tiny_photos import write_pool
+from tiny_photos import texture, write_pool
 
 FORGERIES = sorted(MANIPULATIONS)
 seeds = st.integers(0, 2**32 - 1)
@@ -249,7 +258,123 @@ def test_known_objects_are_found_on_the_canvas(pool):
     assert seen > 40
 
 
+def test_a_third_of_the_hosts_are_drawn_around_a_known_object(pool):
+    hosts = [draw_host(np.random.default_rng(seed), pool, 60, 60, None) for seed in range(200)]
+    whole = 0
+    for host in hosts:
+        top, left, height, width = host.crop
+        row, column = pool.cutout(host.photo).box
+        whole += top <= row and left <= column and row + 41 <= top + height and column + 41 <= left + width
+    assert whole > 0.4 * len(hosts), "without it a fifth"
+
+
+def test_most_copies_have_the_outline_of_a_real_object(pool):
+    samples = [ForgerySynthesizer(pool, 64, mixture={"copy_move": 1})[index] for index in range(100)]
+    real = sum(sample["record"]["edit"]["region"] in ("object", "object in view") for sample in samples)
+    assert real > 60
+
+
+# Blending
+
+
+@settings(max_examples=60)
+@given(
+    seed=seeds,
+    height=st.integers(16, 40),
+    width=st.integers(16, 40),
+    top=st.integers(-8, 40),
+    left=st.integers(-8, 50),
+    shift=st.integers(-30, 30),
+)
+def test_poisson_editing_removes_a_shift_of_colour_and_moves_nothing(seed, height, width, top, left, shift):
+    """A part that shows what is there anyway, but brighter, vanishes; were it a pixel off, its texture would show."""
+    host = texture(seed % 7, 60, 70) // 2 + 60
+    rows, columns = (
+        np.clip(at + np.arange(side), 0, room - 1) for at, side, room in ((top, height, 60), (left, width, 70))
+    )
+    there = host[rows][:, columns]
+    alpha = np.zeros((height, width), np.float32)
+    alpha[2:-2, 2:-2] = draw_region(np.random.default_rng(seed), height - 4, width - 4)[0]
+    blended = blend_seamlessly(host, Patch(np.uint8(there.astype(int) + shift), alpha), top, left)
+    assert np.array_equal(blended.alpha, alpha)
+    seen = (top + np.arange(height) >= 0)[:, None] & (top + np.arange(height) < 60)[:, None]
+    seen = seen & (left + np.arange(width) >= 0) & (left + np.arange(width) < 70) & (alpha > 0.5)
+    extent = [np.ptp(np.flatnonzero(seen.any(axis=axis))) + 1 if seen.any() else 0 for axis in (0, 1)]
+    if min(extent) >= 8:
+        assert np.abs(blended.image[seen].astype(int) - there[seen]).max() <= 3
+    else:
+        assert np.array_equal(blended.image, np.uint8(there.astype(int) + shift))
+
+
+@settings(max_examples=40)
+@given(seed=seeds, side=st.sampled_from(["top", "bottom", "left", "right"]))
+def test_what_a_border_cut_off_is_pasted_at_that_border_as_a_rule(seed, side):
+    turns = {"top": 0, "left": 1, "bottom": 2, "right": 3}[side]
+    half_disc = np.argwhere(np.ones((12, 24)))[..., :].reshape(12, 24, 2)
+    half_disc = (half_disc[..., 0] ** 2 + (half_disc[..., 1] - 11.5) ** 2 <= 12**2).astype(np.float32)
+    alpha = np.pad(np.rot90(half_disc, turns), 7)
+    places = draw_places(np.random.default_rng(seed), alpha, (80, 90), 6)
+    expected = {"top": -7, "left": -7, "bottom": 80 - alpha.shape[0] + 7, "right": 90 - alpha.shape[1] + 7}[side]
+    at_border = [place[0 if side in ("top", "bottom") else 1] == expected for place in places]
+    assert all(at_border) or sum(at_border) <= 3
+    share = np.mean([_at_border(half_disc, index) for index in range(40)])
+    assert share > 0.5
+
+
+def _at_border(shape: np.ndarray, seed: int) -> bool:
+    return draw_places(np.random.default_rng(seed), np.pad(shape, 7), (80, 90), 1)[0][0] == -7
+
+
 # Histories
+
+
+@settings(max_examples=30)
+@given(
+    seed=seeds,
+    size=st.tuples(st.integers(2, 30), st.integers(2, 30)),
+    pattern=st.sampled_from(["RGGB", "GRBG", "GBRG", "BGGR"]),
+    method=st.sampled_from(["bilinear", "edge-aware"]),
+)
+def test_a_mosaic_keeps_what_the_sensor_saw_and_nothing_else(seed, size, pattern, method):
+    image = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    step = {"op": "demosaic", "pattern": pattern, "method": method}
+    after = apply_steps(image, [step])
+    unseen = image.copy()
+    for position, colour in enumerate(pattern):
+        cell = np.s_[position // 2 :: 2, position % 2 :: 2]
+        channel = "RGB".index(colour)
+        assert np.array_equal(after[cell][..., channel], image[cell][..., channel])
+        for other in {0, 1, 2} - {channel}:
+            unseen[cell][..., other] = 77
+    assert np.array_equal(apply_steps(unseen, [step]), after)
+
+
+@settings(max_examples=30)
+@given(seed=seeds)
+def test_matched_colours_come_closer_to_the_target(seed):
+    rng = np.random.default_rng(seed)
+    part, target = (
+        np.uint8(rng.normal(rng.uniform(70, 180, 3), rng.uniform(5, 20), (500, 3)).clip(0, 255)) for _ in "ab"
+    )
+    matched = apply_steps(part[None], [plan_colour_match(rng, part, target)])[0]
+    before, after = (np.abs(pixels.mean(axis=0) - target.mean(axis=0)).sum() for pixels in (part, matched))
+    assert after <= 0.75 * before + 8
+
+
+def test_shared_pictures_are_shrunk_and_compressed_last(pool):
+    synthesizer = ForgerySynthesizer(pool, 48)
+    shared = 0
+    for seed in range(300):
+        host, _, after = synthesizer._compose(np.random.default_rng(seed), "authentic")
+        if after["saved"]:
+            shared += 1
+            assert host.image.shape[0] > 48
+            assert after["steps"][-1]["op"] == "jpeg"
+            assert 70 <= after["steps"][-1]["quality"] <= 90
+    assert 5 <= shared <= 40
+    saved, steps = plan_sharing(np.random.default_rng(1))
+    image = texture(0, 40, 50)
+    assert apply_steps(image, saved + steps).shape == image.shape
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,57 +1,57 @@
-"""Draws samples of the forgery synthesizer side by side with their masks, because realism has to be looked at.
+r"""Draws samples of the forgery synthesizer side by side with their masks, because realism has to be looked at.
 
-    python training_scripts/synthesis_contact_sheet.py PHOTOS --out sheet.png --kind copy_move --count 24
+    python training_scripts/synthesis_contact_sheet.py PICTURES --out sheet.png --kind copy_move --rows 6
 
-Forged pixels are tinted red; the caption gives the sample's index and kind.
+Forged pixels are tinted red; the caption gives the sample's index and kind. `docs/synthesis.jpg` shows pictures only
+whose licence allows it:
+
+    python training_scripts/synthesis_contact_sheet.py PICTURES --out docs/synthesis.jpg --seed 12 \
+        --licence CC0-1.0 Public-Domain PDDL-1.0 GPL-2.0-or-later
 """
 
 import argparse
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ifl_hub.data import DEFAULT_MIXTURE, Cutout, ForgerySynthesizer, PhotoPool
-from ifl_hub.training.pictures import picture_files
+from ifl_hub.data import DEFAULT_MIXTURE, ForgerySynthesizer, PhotoPool
+from ifl_hub.training.pictures import find_pictures, load_manifest, picture_files
 
 
 def main() -> None:
-    """Writes one picture with `--count` samples."""
+    """Writes one picture with `--rows` rows of each kind."""
     arguments = _parser().parse_args()
-    photos = list(picture_files(arguments.photos))
-    cutouts = list(_cutouts(arguments.cutouts, photos)) if arguments.cutouts else []
-    mixture = {arguments.kind: 1.0} if arguments.kind else None
-    synthesizer = ForgerySynthesizer(PhotoPool(photos, cutouts), arguments.size, arguments.seed, mixture)
-    tiles = [_tile(synthesizer, index) for index in range(arguments.count)]
-    rows = [np.hstack(tiles[start : start + arguments.columns]) for start in range(0, len(tiles), arguments.columns)]
-    complete = [row for row in rows if row.shape == rows[0].shape]
+    pool = _pool(arguments.pictures, set(arguments.licence))
+    rows = []
+    for number, kind in enumerate(arguments.kind):
+        synthesizer = ForgerySynthesizer(pool, arguments.size, arguments.seed + number, {kind: 1.0})
+        for first in range(0, arguments.rows * arguments.columns, arguments.columns):
+            rows.append(np.hstack([_tile(synthesizer, first + column) for column in range(arguments.columns)]))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.vstack(complete)).save(arguments.out)
+    Image.fromarray(np.vstack(rows)).save(arguments.out, quality=85)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path, help="folder of photos, searched recursively")
-    parser.add_argument("--cutouts", type=Path, help="folder of RGBA cut-outs; its metadata.jsonl may name donor_image")
+    parser.add_argument("pictures", type=Path, help="folder of photos and RGBA cut-outs, searched recursively")
     parser.add_argument("--out", type=Path, default=Path("out/synthesis_contact_sheet.png"))
-    parser.add_argument("--kind", choices=sorted(DEFAULT_MIXTURE), help="only this kind; by default the usual mixture")
-    parser.add_argument("--count", type=int, default=24)
-    parser.add_argument("--columns", type=int, default=3)
-    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--kind", choices=list(DEFAULT_MIXTURE), nargs="+", default=list(DEFAULT_MIXTURE))
+    parser.add_argument("--licence", nargs="*", default=[], help="only the manifest's pictures with one of these")
+    parser.add_argument("--rows", type=int, default=1, help="rows of each kind")
+    parser.add_argument("--columns", type=int, default=4)
+    parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
 
-def _cutouts(folder: Path, photos: list[Path]) -> Iterator[Cutout]:
-    """Cut-outs with their donors, matched by file name where the donor is among the photos."""
-    metadata = folder / "metadata.jsonl"
-    lines = metadata.read_text(encoding="utf-8").splitlines() if metadata.is_file() else []
-    donors = {row["file_name"]: Path(row["donor_image"]).name for row in map(json.loads, lines) if "donor_image" in row}
-    by_name = {photo.name: photo for photo in photos}
-    for path in sorted(folder.rglob("*.png")):
-        yield Cutout(path, by_name.get(donors.get(path.relative_to(folder).as_posix(), "")))
+def _pool(folder: Path, licences: set[str]) -> PhotoPool:
+    if not licences:
+        return PhotoPool.from_files(picture_files(folder), folder)
+    manifest = load_manifest()
+    found = [find_pictures([folder], manifest, split).paths for split in ("train", "validation")]
+    allowed = [path for paths in found for picture, path in paths.items() if picture.licence in licences]
+    return PhotoPool.from_files(sorted(allowed), folder)
 
 
 def _tile(synthesizer: ForgerySynthesizer, index: int) -> np.ndarray:
