@@ -487,6 +487,23 @@ def test_flat_and_black_pictures_are_not_taken_for_each_other(folder):
     assert findings(folder) == {}
 
 
+def test_the_same_light_on_other_things_is_not_the_same_photo(folder):
+    light = np.asarray(
+        Image.fromarray(texture(301, 4, 4)[..., 1]).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), int
+    )
+    pictures = []
+    for seed in (1, 2):
+        things = np.random.default_rng(seed).integers(-12, 13, (HEIGHT // 2, WIDTH // 2)).repeat(2, 0).repeat(2, 1)
+        pictures.append(np.clip(light + things, 0, 255).astype(np.uint8))
+    for name, pixels in zip((AUTHENTIC[0], AUTHENTIC[11]), pictures, strict=True):
+        save(folder / name, np.dstack([pixels] * 3))
+    first, second = photo_hashes(
+        np.stack([np.asarray(Image.fromarray(p).resize((32, 32), Image.Resampling.BOX)) for p in pictures])
+    )
+    assert np.bitwise_count(first ^ second) <= 20  # so that the comparison has to tell
+    assert findings(folder) == {}
+
+
 def test_hashes_of_unrelated_pictures_differ_in_half_of_their_bits():
     hashes = photo_hashes(np.stack([texture(seed, 32, 32).mean(axis=2).astype(np.uint8) for seed in range(60)]))
     distance = np.bitwise_count(hashes[:, None] ^ hashes[None])[np.triu_indices(60, 1)]
@@ -550,7 +567,7 @@ def test_what_both_classes_share_gives_nothing_away(folder):
 @given(
     st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(2, 60), st.integers(1, 20), st.sampled_from([1, 2, 4])
 )
-@settings(max_examples=50)
+@settings(max_examples=50, derandomize=True)  # chance does fire, once in thousands of draws
 def test_chance_tells_no_class(seed, authentic, forged, kinds, per_group):
     rng = np.random.default_rng(seed)
     labels = [False] * authentic + [True] * forged
@@ -565,6 +582,14 @@ def test_chance_tells_no_class(seed, authentic, forged, kinds, per_group):
 def test_a_handful_of_pictures_proves_nothing(count):
     names = [str(number) for number in range(2 * count)]
     result = predictability(["PNG"] * count + ["JPEG"] * count, [True] * count + [False] * count, names)
+    assert result.low < 0.6
+
+
+def test_two_pictures_against_many_prove_nothing():
+    labels = [False] * 2 + [True] * 60
+    values = [0, 0, *range(1, 20), *range(1, 20), *range(1, 20), 0, 1, 2]  # the two share one by chance
+    result = predictability(values, labels, [str(number) for number in range(62)])
+    assert result.accuracy > 0.95
     assert result.low < 0.6
 
 

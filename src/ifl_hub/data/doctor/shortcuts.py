@@ -24,6 +24,7 @@ _PROPERTIES: Mapping[str, Callable[[ImageFacts], Hashable]] = {
 #: Reported from 60 % of held-out pictures told right (classes weighted alike, chance is 50 %), all of a 95 % interval
 #: above it: less is the ordinary unevenness of collections, and no detector would live on it.
 _MATERIAL, _Z95 = 0.6, 1.96
+_MIN_GROUPS = 5  # of each class: two pictures often share a value by chance
 _SAME = 0.01  # properties within one picture in a hundred say the same
 
 
@@ -32,7 +33,7 @@ class Predictability(NamedTuple):
 
     Attributes:
         accuracy: Balanced accuracy on held-out groups, in [0, 1]; 0.5 is chance.
-        low: Lower end of its 95 % interval.
+        low: Lower end of its 95 % interval; 0 where a class has too few groups to say anything.
     """
 
     accuracy: float
@@ -98,7 +99,8 @@ def predictability(values: Sequence[Hashable], forged: Sequence[bool], groups: S
         right[label].append(0.5 if rates[True] == rates[False] else float(rates[label] > rates[not label]))
     independent = {side: len({g for g, label in zip(groups, forged, strict=True) if label == side}) for side in right}
     rates = {side: sum(hits) / len(hits) for side, hits in right.items()}
-    low = sum(_wilson_low(rates[side], independent[side]) for side in right) / 2
+    enough = min(independent.values()) >= _MIN_GROUPS
+    low = sum(_wilson_low(rates[side], independent[side]) for side in right) / 2 if enough else 0.0
     return Predictability((rates[True] + rates[False]) / 2, low)
 
 
