@@ -220,6 +220,21 @@ def test_mistakes_are_one_line_and_exit_code_2(tmp_path, call, monkeypatch):
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [("cv2", ["--model", "baseline:copy-move"]), ("matplotlib", [*QUICK, "--robustness", "gamma_0.7,gamma_1.5"])],
+)
+def test_a_missing_package_is_named(tmp_path, call, monkeypatch, package, arguments):
+    data, out = write_folder(tmp_path / "data", forged=1, authentic=1), tmp_path / "out"
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    done = call(*arguments, "--data", data, "--out", out)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {package}") and "is missing: pip install" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_the_default_out_is_named_after_the_data(tmp_path, call, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = write_folder(tmp_path / "casia")

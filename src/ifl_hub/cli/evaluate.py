@@ -69,10 +69,12 @@ def evaluate(
             conditions = parse_grid(grid or "clean")
             localizers = _localizers(model or [DEFAULT_CHECKPOINT])
             evaluation = evaluate_folder(target, data, localizers, definition, split, conditions, paper)
+        results = target / _results_name(definition, threshold)
+        evaluation.write(results, parquet)
     except EvaluationError as error:
         raise CommandError(str(error)) from error
-    results = target / _results_name(definition, threshold)
-    evaluation.write(results, parquet)
+    except ModuleNotFoundError as error:
+        raise CommandError(f"{error.name} is missing: pip install 'ifl-hub[data]' and call again") from error
     typer.echo(evaluation.table())
     typer.echo(f"results: {results}")
 
