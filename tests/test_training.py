@@ -112,6 +112,38 @@ def test_a_teacher_that_expects_other_pixels_is_refused(tmp_path):
         run(tmp_path / "student", teacher=str(teacher))
 
 
+def test_plain_sgd_on_the_poly_schedule(tmp_path):
+    """One parameter group of the first step, followed by hand: nothing clipped, no warm-up, decay on kernels only."""
+    settings = {"optimizer": "sgd", "schedule": "poly", "steps": 4, "momentum": 0.8, "max_grad_norm": 0.0}
+    trainer = LocalizationTrainer(
+        recipe(**settings, ema_decay=0.0, weight_decay=0.1), BrightSquares(), BrightSquares(), tmp_path, num_workers=0
+    )
+    kernel = next(parameter for parameter in trainer.bare_model.parameters() if parameter.ndim == 4)
+    before, seen = kernel.detach().clone(), []
+    trainer.optimizer.optimizer.register_step_pre_hook(lambda *_: seen.append(kernel.grad.clone()))
+    trainer.optimizer.optimizer.register_step_post_hook(lambda *_: seen.append(kernel.detach().clone()))
+    trainer.run()
+    momentum = torch.zeros_like(before)
+    for step in range(4):
+        gradient, after = seen[2 * step : 2 * step + 2]
+        momentum = 0.8 * momentum + gradient + 0.1 * before
+        before = before - 1e-2 * (1 - step / 4) ** 0.9 * momentum
+        torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-6)
+
+
+def test_validation_is_on_the_samples_own_pixels_where_the_processor_resizes(tmp_path):
+    run(tmp_path, steps=1, processor={"do_resize": True, "size": {"height": 48, "width": 40}})
+    [row] = [
+        row for line in (tmp_path / "log.jsonl").read_text().splitlines() if "pixel_auc" in (row := json.loads(line))
+    ]
+    assert 0 <= row["pixel_auc"] <= 1
+
+
+def test_the_fingerprint_tells_optimizers_apart():
+    assert recipe().fingerprint() == recipe(optimizer="adamw", schedule="cosine").fingerprint()
+    assert len({recipe(**change).fingerprint() for change in ({}, {"optimizer": "sgd"}, {"schedule": "poly"})}) == 3
+
+
 def test_a_folder_of_another_recipe_is_not_overwritten(tmp_path):
     run(tmp_path, steps=1)
     with pytest.raises(ValueError, match="another recipe"):
@@ -155,6 +187,8 @@ def test_overrides_reach_into_mappings_and_keep_their_types():
         ("steps=1.5", "whole number"),
         ("steps=0", "at least 1"),
         ("ema_decay=1", "ema_decay"),
+        ("optimizer=adam", "adamw, sgd"),
+        ("schedule=linear", "cosine, poly"),
     ],
 )
 def test_a_wrong_override_says_what_is_wrong(override, message):

@@ -35,6 +35,7 @@ from .recipe import Recipe
 
 logger = logging.getLogger(__name__)
 LOG_EVERY = 20
+POLY_POWER = 0.9
 SHOWN = 12  # validation samples on the contact sheet
 
 
@@ -71,6 +72,14 @@ def load_teacher(name: str, processor: IflImageProcessor) -> PreTrainedModel:
     return AutoModelForImageForgeryLocalization.from_pretrained(folder).eval().requires_grad_(False)
 
 
+def build_optimizer(model: PreTrainedModel, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over all parameters that are trained."""
+    groups = _parameter_groups(model, recipe.weight_decay)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
 class LocalizationTrainer:
     """Runs one recipe.
 
@@ -103,7 +112,7 @@ class LocalizationTrainer:
         self.processor = IflImageProcessor(**recipe.processor)
         model = build_model(recipe)
         set_seed(recipe.seed, device_specific=True)
-        optimizer = torch.optim.AdamW(_parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate)
+        optimizer = build_optimizer(model, recipe)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         self.model, self.optimizer = self.accelerator.prepare(model.to(memory_format=torch.channels_last), optimizer)
         self.teacher = load_teacher(recipe.teacher, self.processor) if recipe.teacher else None
@@ -148,7 +157,8 @@ class LocalizationTrainer:
             terms = {**terms, "teacher": self._teacher_loss(self.teacher, output.logits, batch["pixel_values"])}
             loss = loss + self.recipe.teacher_weight * terms["teacher"]
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.max_grad_norm)
+        if self.recipe.max_grad_norm:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         learning_rate = self.schedule.get_last_lr()[0]
@@ -187,11 +197,12 @@ class LocalizationTrainer:
 
     @torch.no_grad()
     def _predict(self, sample: dict[str, Any]) -> np.ndarray:
-        """The `(H, W)` probabilities of one sample."""
+        """The `(H, W)` probabilities of one sample, on its own pixels also where the processor resizes."""
         pixel_values = self._collate([sample])["pixel_values"].to(self.accelerator.device)
         with self.accelerator.autocast():
-            logits = self.bare_model(pixel_values=pixel_values).logits
-        return torch.sigmoid(logits[0, 0].float()).cpu().numpy()
+            output = self.bare_model(pixel_values=pixel_values)
+        [result] = self.processor.post_process_image_forgery_localization(output, [sample["mask"].shape])
+        return result["probabilities"].cpu().numpy()
 
     def _batches(self, first_step: int) -> Iterator[dict[str, torch.Tensor]]:
         recipe, world = self.recipe, self.accelerator.num_processes
@@ -220,7 +231,10 @@ class LocalizationTrainer:
         warmup, total = self.recipe.warmup_steps, self.recipe.steps
         if step < warmup:
             return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+        progress = (step - warmup) / max(1, total - warmup)
+        if self.recipe.schedule == "poly":
+            return max(0.0, 1 - progress) ** POLY_POWER
+        return 0.5 * (1 + math.cos(math.pi * progress))
 
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:

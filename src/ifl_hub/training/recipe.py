@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 RECIPES = Path(__file__).parent / "recipes"
+# Added when runs existed already: at their defaults they do not enter the fingerprint, so those runs keep theirs.
+_LATER_FIELDS = ("optimizer", "momentum", "schedule")
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,13 @@ class Recipe:
         mixture: Probability of each kind of sample (`ForgerySynthesizer`); None for its defaults.
         batch_size: Samples a step and process.
         steps: Optimizer steps.
+        optimizer: AdamW, or stochastic gradient descent with `momentum`.
+        momentum: Of SGD.
         learning_rate: Peak of the schedule.
-        warmup_steps: Linear warm-up; a half cosine to 0 follows.
-        weight_decay: Of AdamW, on convolution weights only.
-        max_grad_norm: Gradient clipping.
+        warmup_steps: Linear warm-up; the schedule follows.
+        schedule: To 0 along a half cosine, or as (1 - progress)^0.9 (`"poly"`).
+        weight_decay: Of the optimizer, on convolution weights only.
+        max_grad_norm: Gradient clipping; 0 for none.
         ema_decay: Decay of the exponential moving average of the weights, which is what gets saved; 0 for none.
         mixed_precision: accelerate's mixed precision.
         seed: Decides the initial weights, every sample and every draw.
@@ -53,8 +58,11 @@ class Recipe:
     mixture: dict[str, float] | None = None
     batch_size: int = 12
     steps: int = 100_000
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    momentum: float = 0.9
     learning_rate: float = 5e-4
     warmup_steps: int = 0
+    schedule: Literal["cosine", "poly"] = "cosine"
     weight_decay: float = 5e-3
     max_grad_norm: float = 1.0
     ema_decay: float = 0.0
@@ -69,10 +77,16 @@ class Recipe:
                 raise ValueError(f"recipe: {name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"recipe: ema_decay must lie in [0, 1), got {self.ema_decay}")
+        for name, options in {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "poly")}.items():
+            if getattr(self, name) not in options:
+                raise ValueError(f"recipe: {name} must be one of {', '.join(options)}; got {getattr(self, name)!r}")
 
     def fingerprint(self) -> str:
         """Short hash of every value, to tell a resumed run from another recipe's."""
-        content = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        defaults = {item.name: item.default for item in dataclasses.fields(self)}
+        values = dataclasses.asdict(self)
+        kept = {k: v for k, v in values.items() if k not in _LATER_FIELDS or v != defaults[k]}
+        content = json.dumps(kept, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
