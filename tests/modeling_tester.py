@@ -248,12 +248,13 @@ class ModelTesterMixin:
     def test_bfloat16_forward_and_backward_are_finite(self):
         model, inputs = self.make_model().to(torch.bfloat16), self.make_inputs()
         inputs["pixel_values"] = inputs["pixel_values"].to(torch.bfloat16)
+        logits = model(**inputs).logits.float()  # before the step, which moves running statistics
         loss, gradients = self.gradients(model, **inputs)
         assert loss.dtype == torch.float32
         assert torch.isfinite(loss)
         assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
         reference = self.make_model()(**self.make_inputs()).logits
-        torch.testing.assert_close(model.eval()(**inputs).logits.float(), reference, rtol=0.1, atol=0.1)
+        torch.testing.assert_close(logits, reference, rtol=0.1, atol=0.1)
 
     def test_autocast_keeps_the_losses_in_float32(self):
         model, inputs = self.make_model(), self.make_inputs()
@@ -345,7 +346,8 @@ class ModelTesterMixin:
             assert actual_state[name].dtype == tensor.dtype, name
             assert torch.equal(actual_state[name], tensor), name
         pixels = self.make_inputs()["pixel_values"]
-        assert torch.equal(actual.eval()(pixels).logits, expected.eval()(pixels).logits)
+        # Of a copy: what was loaded lies unaligned in a mapped file, and matrix products round by alignment.
+        assert torch.equal(copy.deepcopy(actual).eval()(pixels).logits, expected.eval()(pixels).logits)
 
     def test_every_tensor_travels_with_the_checkpoint(self):
         """Loading builds on the meta device: whatever is not in the checkpoint comes back as uninitialised memory."""

@@ -1,7 +1,7 @@
 """Configuration of NCL: defaults are the paper's; where it is silent, the docstring says what we chose."""
 
 import copy
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING
@@ -135,7 +135,7 @@ class NclConfig(PreTrainedConfig):
             raise ValueError(
                 f"contrast_max_samples must be at least 2, or None for all, got {self.contrast_max_samples}"
             )
-        self._choose_features(self.backbone_config)
+        self._choose_features(self.backbone)
 
     def _choose_features(self, backbone: PreTrainedConfig) -> None:
         """Ask the backbone for what the model reads: the first stage, the last one, and the patches' one."""
@@ -152,9 +152,14 @@ class NclConfig(PreTrainedConfig):
         backbone.out_features = [stage for stage in stages if stage in wanted]
 
     @property
+    def backbone(self) -> PreTrainedConfig:
+        """`backbone_config`, which is a configuration whatever it was given as."""
+        return cast(PreTrainedConfig, self.backbone_config)
+
+    @property
     def low_level_stage(self) -> str:
         """The backbone's first stage, whose map the decoder merges."""
-        return self.backbone_config.stage_names[1]
+        return self.backbone.stage_names[1]
 
     @property
     def size_divisor(self) -> int:
@@ -174,7 +179,7 @@ class NclConfig(PreTrainedConfig):
     @classmethod
     def tiny(cls, **overrides: Any) -> "NclConfig":
         """For tests: some fifty thousand parameters, any input from 1 px."""
-        return cls(**{**_narrow(widths=(8, 12, 16, 24), blocks=1, head=12, low_level=4), **overrides})
+        return cls(**{**_narrow(widths=(8, 16, 16, 32), blocks=1, head=16, low_level=4), **overrides})
 
 
 def _narrow(widths: tuple[int, ...], blocks: int, head: int, low_level: int) -> dict[str, Any]:

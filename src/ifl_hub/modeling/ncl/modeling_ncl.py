@@ -121,13 +121,13 @@ class NclForImageForgeryLocalization(NclPreTrainedModel):
 
     def __init__(self, config: NclConfig) -> None:
         super().__init__(config)
-        self.backbone = AutoBackbone.from_config(config.backbone_config)
+        self.backbone = AutoBackbone.from_config(config.backbone)
         apply_output_stride(self.backbone, config.output_stride, config.multi_grid)
         channels = dict(zip(self.backbone.out_features, self.backbone.channels, strict=True))
         self.low_level_stage, self.last_stage = config.low_level_stage, self.backbone.out_features[-1]
         self.pyramid = NclAtrousPyramid(config, channels[self.last_stage])
         self.decoder = NclDecoder(config, channels[self.low_level_stage])
-        self.classifier = nn.Conv2d(config.decoder_channels, 1, 1)
+        self.mask_classifier = nn.Conv2d(config.decoder_channels, 1, 1)
         self.encoder_classifier = nn.Conv2d(config.aspp_channels, 1, 1)
         self.decoder_classifier = nn.Conv2d(config.decoder_channels, 1, 1)
         self.objective = NclLoss(channels[config.pivot_stage], **config.loss_options)
@@ -153,6 +153,8 @@ class NclForImageForgeryLocalization(NclPreTrainedModel):
             )
         self.backbone.load_state_dict(state)
 
+    load_encoder_weights = load_backbone_weights  # what a recipe's `encoder_weights` calls, whatever the method
+
     def forward(
         self, pixel_values: Tensor, labels: Tensor | None = None, image_targets: Tensor | None = None
     ) -> NclOutput:
@@ -171,7 +173,7 @@ class NclForImageForgeryLocalization(NclPreTrainedModel):
         maps = dict(zip(self.backbone.out_features, self.backbone(padded).feature_maps, strict=True))
         encoded = self.pyramid(maps[self.last_stage])
         decoded = self.decoder(encoded, maps[self.low_level_stage])
-        padded_logits = _upsample(self.classifier(decoded), padded.shape[-2:], self.config)
+        padded_logits = _upsample(self.mask_classifier(decoded), padded.shape[-2:], self.config)
         # A crop by negative padding: the strides of a slice would tie an exported graph to sizes that need none.
         logits = F.pad(padded_logits, (0, size[1] - padded.shape[3], 0, size[0] - padded.shape[2]))
         if labels is None:
@@ -184,7 +186,7 @@ class NclForImageForgeryLocalization(NclPreTrainedModel):
         return NclOutput(loss=loss, loss_terms=terms, logits=logits, auxiliary_logits=auxiliary)
 
     def _check_inputs(self, pixel_values: Tensor, labels: Tensor | None) -> None:
-        channels = self.config.backbone_config.num_channels
+        channels = self.config.backbone.num_channels
         if pixel_values.ndim != 4 or pixel_values.shape[1] != channels:
             raise ValueError(
                 f"pixel_values must be (batch, {channels}, height, width), got "
