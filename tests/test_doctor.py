@@ -121,6 +121,24 @@ def test_nothing_is_found_in_a_sound_data_set(folder, form):
     assert "nothing found" in report.to_text()
 
 
+def test_data_sets_side_by_side_are_checked_as_one(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "both/first")
+    shutil.copytree(folder, tmp_path / "both/val_photos")
+    as_pairs(tmp_path / "both/val_photos")
+    shutil.rmtree(folder)
+    edit_rows(tmp_path / "both/first", lambda row: row.update(split="train"))
+    shutil.copytree(tmp_path / "both/first", tmp_path / "both/second")
+    for n, name in enumerate([*FORGED, *AUTHENTIC]):
+        save(tmp_path / "both/second" / name, texture(400 + n, HEIGHT, WIDTH))
+    edit_rows(tmp_path / "both/second", lambda row: row.update(split="validation"))  # the same names of groups
+    assert "group-leakage" not in findings(tmp_path / "both")
+    (tmp_path / "both/first" / FORGED[0]).unlink()
+    (tmp_path / "both/val_photos/masks/forged1.png").unlink()
+    found = findings(tmp_path / "both")
+    assert found["missing-image"] == [f"first/{FORGED[0]}"]
+    assert found["missing-mask"] == ["val_photos/images/forged1.png"]
+
+
 # -- one defect at a time: a function that plants it, named after what must be found -----------------------------------
 
 
@@ -606,7 +624,12 @@ def test_pictures_of_one_group_count_once_and_do_not_vouch_for_each_other():
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("casia1", {"class-shortcut", "donor-leakage"}), ("casia2", set()), ("comofod", set())],
+    [
+        ("casia1", {"class-shortcut", "donor-leakage"}),
+        ("casia2", set()),
+        ("comofod", set()),
+        ("", {"class-shortcut", "donor-leakage"}),
+    ],
 )
 def test_published_sets_have_exactly_their_known_defects(name, expected):
     if not (RESEARCH_SETS / name).is_dir():

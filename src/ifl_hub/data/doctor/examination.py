@@ -15,8 +15,8 @@ def check_dataset(folder: str | Path, progress: bool = False) -> Report:
     """Looks for what silently spoils training and scores: pairing, masks, unreadable files, leakage, shortcuts.
 
     Args:
-        folder: An imagefolder with `metadata.jsonl` (or .csv), or one with `images/` and `masks/`; or with such folders
-            named train, validation, test.
+        folder: An imagefolder with `metadata.jsonl` (or .csv), or one with `images/` and `masks/`; or a folder of such
+            folders: train, validation and test, or several data sets, which are then checked as one.
         progress: Whether to show a bar, where there is a terminal.
 
     Raises:

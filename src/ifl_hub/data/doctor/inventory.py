@@ -71,14 +71,16 @@ class Inventory:
 
 
 def take_inventory(folder: Path) -> Inventory:
-    """Lists what a folder claims to hold: `metadata.jsonl` (or .csv), or `images/` and `masks/`; also one such a split.
+    """Lists what a folder claims to hold: `metadata.jsonl` (or .csv), or `images/` and `masks/`.
+
+    Also a folder of folders like that: train, validation and test, or several data sets.
 
     Raises:
         DataFormatError: If the folder does not exist or is neither.
     """
     if not folder.is_dir():
         raise DataFormatError(f"{folder}: no such folder; name the one that holds {METADATA}, or images/ and masks/")
-    parts = ({} if _metadata_file(folder) else _split_folders(folder)) or ({folder: None} if _is_part(folder) else {})
+    parts = _parts(folder)
     if not parts:
         raise DataFormatError(
             f"{folder}: holds neither {METADATA} nor a pair of folders images/ and masks/; name another folder, or "
@@ -88,7 +90,7 @@ def take_inventory(folder: Path) -> Inventory:
     findings: list[Finding] = []
     for part, split in parts.items():
         found, defects = _read_part(part, folder, split)
-        items += found
+        items += found if split is not None or part == folder else _set_apart(found, part.name)
         findings += defects
     findings += _stray_files(folder, items, findings)
     present = tuple(item for item in items if (folder / item.image).is_file())
@@ -110,9 +112,24 @@ def _folders_of_pairs(folder: Path) -> tuple[Path, Path] | None:
         return None
 
 
-def _split_folders(folder: Path) -> dict[Path, Split | None]:
-    named = {path: _SPLIT_FOLDERS.get(path.name.lower()) for path in sorted(folder.iterdir()) if path.is_dir()}
-    return {path: split for path, split in named.items() if split is not None and _is_part(path)}
+def _parts(folder: Path) -> dict[Path, Split | None]:
+    """Where the listings or pairs lie: in the folder, in those of its splits (with their names), or of several sets."""
+    if _metadata_file(folder) is not None:
+        return {folder: None}
+    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and _is_part(path)]
+    named = {path: _SPLIT_FOLDERS.get(path.name.lower()) for path in below}
+    splits: dict[Path, Split | None] = {path: split for path, split in named.items() if split is not None}
+    if splits:
+        return splits
+    return {folder: None} if _is_part(folder) else named
+
+
+def _set_apart(items: Sequence[Item], name: str) -> list[Item]:
+    """Groups and donors of one of several sets: what has the same name in another set is not the same."""
+    return [
+        replace(item, group=f"{name}/{item.group}", donors=tuple(f"{name}/{donor}" for donor in item.donors))
+        for item in items
+    ]
 
 
 def _read_part(part: Path, folder: Path, split: Split | None) -> tuple[list[Item], list[Finding]]:
@@ -130,7 +147,7 @@ def _read_listing(listing: Path, folder: Path, split: Split | None) -> tuple[lis
         try:
             if isinstance(record, Exception):
                 raise record
-            rows.append((row_from_record(record, folder.resolve().name), record))
+            rows.append((row_from_record(record, _name_of(listing.parent, folder, split)), record))
         except (ValueError, AttributeError, TypeError) as error:
             problems.append(f"line {number}: {error}")
             unread += _files_of(record, prefix)
@@ -213,7 +230,7 @@ def _read_pairs(part: Path, folder: Path, split: Split | None) -> tuple[list[Ite
     pictures, masks = pair_of_folders(part)
     images = [path for _, path in files_below(pictures) if is_picture(path)]
     pairing = pair_by_stem(images, [path for _, path in files_below(masks) if is_picture(path)])
-    source = folder.resolve().name
+    source = _name_of(part, folder, split)
     items = []
     for path in images:
         mask = pairing.masks.get(path)
@@ -230,6 +247,11 @@ def _read_pairs(part: Path, folder: Path, split: Split | None) -> tuple[list[Ite
         *_extra_mask(_relative(pairing.strays, folder)),
     ]
     return items, findings
+
+
+def _name_of(part: Path, folder: Path, split: Split | None) -> str:
+    """The name of the data set that a part belongs to; folders of splits belong to the one above."""
+    return (part if split is None else folder).resolve().name
 
 
 def _relative(paths: Iterable[Path], folder: Path) -> list[str]:
