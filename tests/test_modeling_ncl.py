@@ -1,6 +1,8 @@
 """NCL: the shared model tests, the published shapes, output stride, the network's parts, and `NclLoss` as a plug-in."""
 
 import copy
+import re
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -358,3 +360,14 @@ def test_the_objective_trains_a_segformer_and_separates_its_patches():
         assert history[-1][name] < history[0][name], name
     _, without = train_segformer(ncl_weight=0)
     assert similarity < without - 0.05
+
+
+def test_the_examples_of_the_documentation_run():
+    page = (Path(__file__).parent.parent / "docs" / "ncl.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        names = {}
+        exec(example, names)
+        loss = names["loss"] if "loss" in names else names["output"].loss
+        assert torch.isfinite(loss)
