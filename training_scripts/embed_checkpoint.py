@@ -1,7 +1,8 @@
 r"""Turn a finished run into an embedded checkpoint: weights, processor with its operating point, metadata and card.
 
     python training_scripts/embed_checkpoint.py runs/sumi-ifl-small --name sumi-ifl-small --recipe sumi_ifl_small \
-        --pictures DIR --about training_scripts/about_sumi_ifl.json --scores casia1.json
+        --pictures DIR --about training_scripts/about_sumi_ifl.json --revision $(git rev-parse --short HEAD) \
+        --scores casia1.json
 
 Run it once without --scores, measure the checkpoint (compare_with_ela.py --out), and run it again with them.
 """
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--recipe", required=True, help="the shipped recipe that the run followed")
     parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="the gathered pictures")
     parser.add_argument("--about", type=Path, required=True, help="JSON with method, paper and limits")
+    parser.add_argument("--revision", required=True, help="git revision of the code that the run used")
     parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON files of compare_with_ela.py")
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.recipe)
@@ -126,6 +128,7 @@ def describe(
         "operating_point": operating_point,
         "training": {
             "recipe": arguments.recipe,
+            "revision": arguments.revision,
             **{name: getattr(recipe, name) for name in ("seed", "steps", "batch_size", "crop_size")},
             "weights_sha256": summary["weights_sha256"],
             "hardware": summary["hardware"],

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 RECIPES = Path(__file__).parent / "recipes"
-# Added when runs existed already: at their defaults they do not enter the fingerprint, so those runs keep theirs.
-_LATER_FIELDS = ("optimizer", "momentum", "schedule")
 
 
 @dataclass(frozen=True)
@@ -82,12 +80,13 @@ class Recipe:
                 raise ValueError(f"recipe: {name} must be one of {', '.join(options)}; got {getattr(self, name)!r}")
 
     def fingerprint(self) -> str:
-        """Short hash of every value, to tell a resumed run from another recipe's."""
-        defaults = {item.name: item.default for item in dataclasses.fields(self)}
-        values = dataclasses.asdict(self)
-        kept = {k: v for k, v in values.items() if k not in _LATER_FIELDS or v != defaults[k]}
-        content = json.dumps(kept, sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        """Short hash of what a recipe sets, to tell a resumed run from another recipe's.
+
+        Values at their defaults do not enter, so that a run outlives the fields that later versions add.
+        """
+        unset = json.loads(json.dumps(dataclasses.asdict(Recipe(self.method))))
+        values = {name: value for name, value in dataclasses.asdict(self).items() if value != unset[name]}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def load_recipe(name: str | Path, overrides: Iterable[str] = ()) -> Recipe:
