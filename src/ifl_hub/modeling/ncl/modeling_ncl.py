@@ -14,6 +14,7 @@ from transformers import AutoBackbone, PreTrainedModel
 from transformers import initialization as init
 
 from ...image_processing.masks import IGNORED
+from ..inputs import check_inputs
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
 from .configuration_ncl import NclConfig
@@ -168,7 +169,7 @@ class NclForImageForgeryLocalization(NclPreTrainedModel):
         Raises:
             ValueError: If the channels or the size of the labels do not fit.
         """
-        self._check_inputs(pixel_values, labels)
+        check_inputs(pixel_values, labels, self.config.backbone.num_channels)
         size, padded = pixel_values.shape[-2:], pad_reflect(pixel_values, self.config.size_divisor)
         maps = dict(zip(self.backbone.out_features, self.backbone(padded).feature_maps, strict=True))
         encoded = self.pyramid(maps[self.last_stage])
@@ -184,19 +185,6 @@ class NclForImageForgeryLocalization(NclPreTrainedModel):
             maps[self.config.pivot_stage], padded_logits, padded_labels, auxiliary, self.config.auxiliary_weights
         )
         return NclOutput(loss=loss, loss_terms=terms, logits=logits, auxiliary_logits=auxiliary)
-
-    def _check_inputs(self, pixel_values: Tensor, labels: Tensor | None) -> None:
-        channels = self.config.backbone.num_channels
-        if pixel_values.ndim != 4 or pixel_values.shape[1] != channels:
-            raise ValueError(
-                f"pixel_values must be (batch, {channels}, height, width), got "
-                f"{tuple(pixel_values.shape)}; prepare images with IflImageProcessor"
-            )
-        if labels is not None and labels.shape != (pixel_values.shape[0], *pixel_values.shape[-2:]):
-            raise ValueError(
-                f"labels must be (batch, height, width) = {(pixel_values.shape[0], *pixel_values.shape[-2:])}, "
-                f"got {tuple(labels.shape)}; give the masks to IflImageProcessor together with the images"
-            )
 
 
 def _upsample(hidden: Tensor, size: Sequence[int], config: NclConfig) -> Tensor:

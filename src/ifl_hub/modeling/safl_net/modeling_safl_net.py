@@ -20,6 +20,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.models.efficientnet.modeling_efficientnet import EfficientNetEmbeddings, EfficientNetEncoder
 
 from ...image_processing.masks import IGNORED
+from ..inputs import check_inputs
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
 from .configuration_safl_net import SaflNetConfig
@@ -356,7 +357,7 @@ class SaflNetForImageForgeryLocalization(SaflNetPreTrainedModel):
         Raises:
             ValueError: If the channels or the size of the labels do not fit.
         """
-        self._check_inputs(pixel_values, labels)
+        check_inputs(pixel_values, labels)
         size = pixel_values.shape[-2:]
         padded = pad_reflect(pixel_values, self.config.size_divisor)
         features = dict(zip(self.encoder.strides, self.encoder(padded), strict=True))
@@ -442,18 +443,6 @@ class SaflNetForImageForgeryLocalization(SaflNetPreTrainedModel):
                 config.ambiguous_patches,
             ),
         }
-
-    def _check_inputs(self, pixel_values: Tensor, labels: Tensor | None) -> None:
-        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
-            raise ValueError(
-                f"pixel_values must be (batch, 3, height, width), got {tuple(pixel_values.shape)}; "
-                "prepare images with IflImageProcessor"
-            )
-        if labels is not None and labels.shape != (pixel_values.shape[0], *pixel_values.shape[-2:]):
-            raise ValueError(
-                f"labels must be (batch, height, width) = {(pixel_values.shape[0], *pixel_values.shape[-2:])}, "
-                f"got {tuple(labels.shape)}; give the masks to IflImageProcessor together with the images"
-            )
 
 
 class SaflNetBackboneEncoder(nn.Module):

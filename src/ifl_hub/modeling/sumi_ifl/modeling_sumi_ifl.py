@@ -17,6 +17,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ...image_processing.masks import IGNORED
+from ..inputs import check_inputs
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
 from .configuration_sumi_ifl import SumiIflConfig
@@ -346,7 +347,7 @@ class SumiIflForImageForgeryLocalization(SumiIflPreTrainedModel):
         Raises:
             ValueError: If the channels or the size of the labels do not fit.
         """
-        self._check_inputs(pixel_values, labels)
+        check_inputs(pixel_values, labels, self.config.num_channels)
         size = pixel_values.shape[-2:]
         folded = F.pixel_unshuffle(pad_reflect(pixel_values, self.config.size_divisor), self.config.stem_stride)
         features = [branch(folded) for branch in self.branches]
@@ -461,18 +462,6 @@ class SumiIflForImageForgeryLocalization(SumiIflPreTrainedModel):
         height, width = labels.shape[-2:]
         padded = F.pad(signed, (0, -width % divisor, 0, -height % divisor))
         return F.pixel_unshuffle(padded, self.config.stem_stride)
-
-    def _check_inputs(self, pixel_values: Tensor, labels: Tensor | None) -> None:
-        if pixel_values.ndim != 4 or pixel_values.shape[1] != self.config.num_channels:
-            raise ValueError(
-                f"pixel_values must be (batch, {self.config.num_channels}, height, width), got "
-                f"{tuple(pixel_values.shape)}; prepare images with IflImageProcessor"
-            )
-        if labels is not None and labels.shape != (pixel_values.shape[0], *pixel_values.shape[-2:]):
-            raise ValueError(
-                f"labels must be (batch, height, width) = {(pixel_values.shape[0], *pixel_values.shape[-2:])}, "
-                f"got {tuple(labels.shape)}; give the masks to IflImageProcessor together with the images"
-            )
 
 
 def _activation(config: SumiIflConfig) -> nn.Module:
