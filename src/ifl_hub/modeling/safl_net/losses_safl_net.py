@@ -62,8 +62,8 @@ def soft_boundary(labels: Tensor, window: int) -> Tensor:
 
     Example:
         >>> edge = torch.tensor([[[0, 0, 0, 0, 1, 1, 1, 1]]]).expand(1, 8, 8)
-        >>> soft_boundary(edge, window=3)[0, 4].round(decimals=2).tolist()
-        [0.0, 0.0, 0.0, 0.67, 0.67, 0.0, 0.0, 0.0]
+        >>> (soft_boundary(edge, window=3)[0, 4] * 3).round().int().tolist()  # in thirds
+        [0, 0, 0, 2, 2, 0, 0, 0]
     """
     valid = (labels != IGNORED).float()
     forged = (labels == 1).float()
