@@ -1,6 +1,7 @@
 """Every definition once more, slowly and apart from the package: loops over pixels, pairs and thresholds."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -91,7 +92,12 @@ def eer(scores, labels):
 
 
 def nearest_eer(scores, labels):
-    return min(rates(scores, labels), key=lambda point: abs(point[0] - point[1]))[0]
+    """The false-alarm rate where it is closest to the miss rate, the strictest cut among equals."""
+    points = []
+    for cut in reversed(cuts(scores)):
+        tp, fp, fn, tn = map(int, confusion(np.asarray(scores) > cut, labels))
+        points.append((Fraction(fp, fp + tn), Fraction(fn, fn + tp)))
+    return float(min(points, key=lambda point: abs(point[0] - point[1]))[0])
 
 
 def log_loss(scores, labels):

@@ -151,9 +151,11 @@ def equal_error_rate(forged: Counts, authentic: Counts, interpolated: bool = Tru
     n_forged, n_authentic = int(forged.sum()), int(authentic.sum())
     if not n_forged or not n_authentic:
         return None
-    false_alarm_rate = np.concatenate([[0], np.cumsum(authentic[::-1])]) / n_authentic
-    miss_rate = 1 - np.concatenate([[0], np.cumsum(forged[::-1])]) / n_forged
-    gap = miss_rate - false_alarm_rate  # from 1 down to -1
+    false_alarms = np.concatenate([[0], np.cumsum(authentic[::-1])]).astype(np.int64)
+    misses = n_forged - np.concatenate([[0], np.cumsum(forged[::-1])]).astype(np.int64)
+    false_alarm_rate = false_alarms / n_authentic
+    # Over the common denominator, because two equal distances must not differ by a rounding error.
+    gap = misses * n_authentic - false_alarms * n_forged  # falling, from above 0 to below
     if not interpolated:
         return float(false_alarm_rate[np.abs(gap).argmin()])
     after = int((gap <= 0).argmax())
