@@ -120,22 +120,30 @@ def test_uniform_masks_have_no_boundary(value):
     assert (soft_boundary(torch.full((1, 9, 9), value), 5) == 0).all()
 
 
-@pytest.mark.parametrize("target", ["soft", "hard"])
 @pytest.mark.parametrize("pixel_weight", ["soft", "binary"])
-def test_boundary_loss_is_eq_8(target, pixel_weight):
+def test_boundary_loss_is_eq_8(pixel_weight):
     labels, logits = random_labels(3, 2, 7, 8, ignored=0.1), torch.randn(2, 1, 7, 8)
     soft = soft_boundary(labels, 3)
     binary = (soft >= 0.5).float()
-    goal = soft if target == "soft" else binary
     total, count = 0.0, 0
     for index in zip(*torch.nonzero(labels != 255, as_tuple=True), strict=True):
         s = torch.sigmoid(logits[index[0], 0, index[1], index[2]])
-        b, g = binary[index], goal[index]
+        b, g = binary[index], soft[index]
         entropy = -(b * s.log() + (1 - b) * (1 - s).log())
         total += entropy * ((g if pixel_weight == "soft" else b) + 0.1) + (s - g).abs()
         count += 1
-    actual = boundary_loss(logits, labels, all_of(labels), 3, target, pixel_weight, 0.1)
+    actual = boundary_loss(logits, labels, all_of(labels), 3, "soft", pixel_weight, 0.1)
     assert actual.item() == pytest.approx((total / count).item(), rel=1e-5)
+
+
+def test_a_hard_boundary_is_learned_by_plain_cross_entropy():
+    """Setups 2 and 3 of Table 3: the absolute outline, neither a weight nor a distance; gamma says nothing."""
+    labels, logits = random_labels(3, 2, 7, 8, ignored=0.1), torch.randn(2, 1, 7, 8)
+    valid = labels != 255
+    outline = (soft_boundary(labels, 3) >= 0.5).float()
+    expected = F.binary_cross_entropy_with_logits(logits[:, 0][valid], outline[valid])
+    for options in (("soft", 0.1), ("binary", 5.0)):
+        torch.testing.assert_close(boundary_loss(logits, labels, all_of(labels), 3, "hard", *options), expected)
 
 
 # -- semantic suppression, eq. 1 to 5 ----------------------------------------------------------------------------------

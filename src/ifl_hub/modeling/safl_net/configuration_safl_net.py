@@ -59,7 +59,8 @@ class SaflNetConfig(PreTrainedConfig):
         boundary_channels: Width of the boundary blocks (not given in the paper).
         boundary_kernel_size: Odd kernel of the difference convolution.
         boundary_dilations: scale_i of the four boundary blocks, finest first (not given in the paper).
-        boundary_target: The soft map of eq. 7, or its binarisation (a row of Table 3).
+        boundary_target: The soft map of eq. 7 with the loss of eq. 8, or the map's binarisation with a plain
+            cross-entropy (the rows of Table 3 before soft supervision).
         boundary_window: Odd side of the window W of eq. 7 in pixels (not given in the paper).
         boundary_pixel_weight: w of eq. 8: `"soft"` is the formula's, G + gamma; `"binary"` the prose's, bin(G) + gamma.
         boundary_gamma: gamma of that weight (not given in the paper).
