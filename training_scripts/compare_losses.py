@@ -26,11 +26,12 @@ from ifl_hub.data import ForgerySynthesizer
 from ifl_hub.evaluation import mean_of, read_labelled_images, score_images
 from ifl_hub.files import write_atomically
 from ifl_hub.training.ablation import Ablation, Scores, ablation_table, load_ablation
-from ifl_hub.training.engine import LocalizationTrainer
+from ifl_hub.training.engine import Trainer
+from ifl_hub.training.localization import ENDLESS
 from ifl_hub.training.sources import photo_pools
+from ifl_hub.training.task import build_task
 
 VALIDATION_SEED = 1_000_003
-MANY = 1 << 40  # the series of samples is endless
 SCORES = ("pixel_auc", "pixel_f1", "authentic_fpr")
 Results = dict[str, dict[str, dict[int, Scores]]]  # by data set, row and seed
 
@@ -77,9 +78,9 @@ def train(ablation: Ablation, row: str, seed: int, folder: Path, arguments: argp
     """Train one row with one seed, or continue it; the scores of its last validation."""
     recipe = ablation.row_recipe(row, seed, arguments.set)
     train_photos, validation_photos = photo_pools(arguments.pictures, recipe.pictures)
-    train_data = ForgerySynthesizer(train_photos, recipe.crop_size, seed, recipe.mixture, length=MANY)
+    train_data = ForgerySynthesizer(train_photos, recipe.crop_size, seed, recipe.mixture, length=ENDLESS)
     validation_data = ForgerySynthesizer(validation_photos, ablation.validation_size, VALIDATION_SEED, recipe.mixture)
-    LocalizationTrainer(recipe, train_data, validation_data, folder, arguments.workers).run()
+    Trainer(build_task(recipe), train_data, validation_data, folder, arguments.workers).run()
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     last = next(row for row in reversed(rows) if "pixel_auc" in row)
     return {name: last[name] for name in SCORES}
