@@ -11,6 +11,7 @@ images, F1 at 0.5, and the share of authentic images' pixels that is marked.
 """
 
 import argparse
+import functools
 import json
 import logging
 import sys
@@ -23,6 +24,7 @@ from transformers import pipeline
 
 import ifl_hub  # noqa: F401  (registers the methods)
 from ifl_hub.data import ForgerySynthesizer
+from ifl_hub.data.photos import PhotoPool
 from ifl_hub.evaluation import mean_of, read_labelled_images, score_images
 from ifl_hub.files import write_atomically
 from ifl_hub.training.ablation import Ablation, Scores, ablation_table, load_ablation
@@ -77,13 +79,19 @@ def run_all(ablation: Ablation, arguments: argparse.Namespace) -> Results:
 def train(ablation: Ablation, row: str, seed: int, folder: Path, arguments: argparse.Namespace) -> Scores:
     """Train one row with one seed, or continue it; the scores of its last validation."""
     recipe = ablation.row_recipe(row, seed, arguments.set)
-    train_photos, validation_photos = photo_pools(arguments.pictures, recipe.pictures)
+    train_photos, validation_photos = decoded_pools(tuple(arguments.pictures), recipe.pictures)
     train_data = ForgerySynthesizer(train_photos, recipe.crop_size, seed, recipe.mixture, length=ENDLESS)
     validation_data = ForgerySynthesizer(validation_photos, ablation.validation_size, VALIDATION_SEED, recipe.mixture)
     Trainer(build_task(recipe), train_data, validation_data, folder, arguments.workers).run()
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     last = next(row for row in reversed(rows) if "pixel_auc" in row)
     return {name: last[name] for name in SCORES}
+
+
+@functools.cache
+def decoded_pools(folders: tuple[Path, ...], manifest: str | None) -> tuple[PhotoPool, PhotoPool]:
+    """The photo pools, which keep what they have decoded from one run to the next."""
+    return photo_pools(folders, manifest)
 
 
 def score(model: Path, data: str) -> Scores:

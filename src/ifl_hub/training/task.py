@@ -11,7 +11,11 @@ from transformers import PreTrainedModel
 from .recipe import Recipe
 
 # Imported when a recipe asks for one: each needs packages that the others do not.
-_TASKS = {"localization": ".localization:LocalizationTask"}
+_TASKS = {
+    "localization": ".localization:LocalizationTask",
+    "semantic_alignment": ".semantic_suppression:SemanticAlignmentTask",
+    "semantic_suppression": ".semantic_suppression:SemanticSuppressionTask",
+}
 
 
 class SampleSource(Protocol):

@@ -65,7 +65,7 @@ class SaflNetConfig(PreTrainedConfig):
         boundary_pixel_weight: w of eq. 8: `"soft"` is the formula's, G + gamma; `"binary"` the prose's, bin(G) + gamma.
         boundary_gamma: gamma of that weight (not given in the paper).
         semantic_encoders: Configurations of the two frozen semantic encoders E1 and E2, pre-trained on different data
-            sets (neither is named in the paper): any transformers model whose `last_hidden_state` is a map.
+            sets (neither is named in the paper): any transformers model whose last block returns a map.
         semantic_image_means: Mean that each of the two encoders expects, for pixels in [0, 1].
         semantic_image_stds: Standard deviation, likewise.
         alignment_objective: How eq. 1 is trained. `"cosine"`, as written, has no negatives and collapses;
