@@ -58,7 +58,8 @@ def soft_boundary(labels: Tensor, window: int) -> Tensor:
         window: Odd side of W in pixels.
 
     Returns:
-        `(B, H, W)` float32 in [0, 1 - 1/window²]; 0 where a window holds ignored pixels only.
+        `(B, H, W)` float32 in [0, 1], at most 1 - 1/window² where the window is whole; 0 where a window holds ignored
+        pixels only.
 
     Example:
         >>> edge = torch.tensor([[[0, 0, 0, 0, 1, 1, 1, 1]]]).expand(1, 8, 8)
