@@ -76,7 +76,7 @@ def test_opposite_directions_share_the_inputs_between_them(seed):
 
 
 def test_permutations_by_enumeration():
-    """Three against three: of the 20 ways to label, the two extreme ones are as far apart as (1, 2, 3) and (7, 8, 9)."""
+    """Three against three: of the 20 ways to label, only the two extreme ones are as far apart."""
     p = permutation_test(np.array([1.0, 2, 3]), np.array([7.0, 8, 9]), draws=20_000)
     assert p == pytest.approx(2 / 20, abs=0.01)
 

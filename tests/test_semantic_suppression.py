@@ -1,4 +1,4 @@
-"""Semantic suppression from the user's point of view: two stages as recipes, the first one's folder given to the second."""
+"""Semantic suppression from the user's point of view: two recipes, the first one's folder given to the second."""
 
 import json
 
@@ -113,7 +113,7 @@ def test_suppression_lowers_what_the_encoder_shares_with_the_benchmark(alignment
 
 def test_a_collapsed_alignment_is_not_saved(encoders, tmp_path):
     """Eq. 1 as written has no negatives: one vector for every picture satisfies it."""
-    with pytest.raises(ValueError, match="collapsed.*alignment_objective"):
+    with pytest.raises(ValueError, match=r"collapsed.*alignment_objective"):
         align(tmp_path, encoders, config={"alignment_objective": "cosine"})
     assert not (tmp_path / "final").exists()
 

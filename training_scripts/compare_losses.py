@@ -1,7 +1,7 @@
-"""What the parts of a method's objective change: the rows of its paper's ablation table, each with several seeds.
+r"""What the parts of a method's objective change: the rows of its paper's ablation table, each with several seeds.
 
     python training_scripts/compare_losses.py --ablation ncl_losses --pictures DIR --out runs/ncl-losses
-    python training_scripts/compare_losses.py --ablation safl_net_plugins --pictures DIR --out runs/safl-net-plugins \\
+    python training_scripts/compare_losses.py --ablation safl_net_plugins --pictures DIR --out runs/safl-net-plugins \
         --rows "1: baseline" "4: BGM" --test forgery/casia1:validation
 
 An ablation is a YAML file in `ifl_hub/training/ablations`: a recipe, and overrides for each row. Runs of one seed see

@@ -1,6 +1,6 @@
-"""Does SAFL-Net call a region forged for what it shows? The paper's test of section 4.6, on objects cut out of photos.
+r"""Does SAFL-Net call a region forged for what it shows? The paper's test of section 4.6, on objects cut out of photos.
 
-    python training_scripts/safl_net_concepts.py --models runs/bgm/final runs/bgm-ssm/final --cutouts DIR --photos DIR \\
+    python training_scripts/safl_net_concepts.py --models runs/bgm/final runs/ssm/final --cutouts DIR --photos DIR \
         --data forgery/casia1:validation --concept person=1 --concept animal=16,17,18 --out concepts.json
 
 CUTOUTS is a folder of RGBA objects with a `metadata.jsonl` (`file_name`, `category`). An example of a concept is one of
@@ -28,7 +28,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ifl_hub import IflImageProcessor, SaflNetForImageForgeryLocalization
-from ifl_hub.data.photos import Cutout, PhotoPool
+from ifl_hub.data.photos import Cutout, PhotoPool, is_cutout
 from ifl_hub.evaluation import LabelledImage, read_labelled_images
 from ifl_hub.evaluation.concepts import ConceptResult, examine_concept
 from ifl_hub.evaluation.labelled_images import read_labels
@@ -73,7 +73,7 @@ def measure_all(arguments: argparse.Namespace) -> dict[str, dict[str, ConceptRes
     if arguments.size < STRIDE or arguments.size % STRIDE:
         raise ValueError(f"--size must be a multiple of {STRIDE}, got {arguments.size}")
     groups = group_by_concept(arguments.cutouts, parse_concepts(arguments.concept), arguments.least)
-    photos = [path for folder in arguments.photos for path in picture_files(folder) if path.suffix.lower() != ".png"]
+    photos = [path for folder in arguments.photos for path in picture_files(folder) if not is_cutout(path)]
     examples = {
         name: make_examples(paths, photos, arguments.examples, arguments.size, arguments.seed)
         for name, paths in groups.items()
@@ -84,7 +84,10 @@ def measure_all(arguments: argparse.Namespace) -> dict[str, dict[str, ConceptRes
 
 
 def measure(
-    name: str, examples: Mapping[str, list[list[Region]]], forged: Sequence[LabelledImage], arguments: argparse.Namespace
+    name: str,
+    examples: Mapping[str, list[list[Region]]],
+    forged: Sequence[LabelledImage],
+    arguments: argparse.Namespace,
 ) -> dict[str, ConceptResult]:
     """Results of one model by concept."""
     model = SaflNetForImageForgeryLocalization.from_pretrained(name).eval()
