@@ -81,7 +81,7 @@ def test_the_table_by_hand():
 
 def test_the_script_trains_scores_and_continues(tmp_path):
     photos = photo_folder(tmp_path / "photos", 40)
-    (tmp_path / "recipe.yaml").write_text("method: sumi_ifl\nshape: tiny\ncrop_size: 32\nbatch_size: 2\n")
+    (tmp_path / "recipe.yaml").write_text("method: sumi_ifl\nshape: tiny\ncrop_size: 48\nbatch_size: 2\n")
     (tmp_path / "own.yaml").write_text(
         f"recipe: {tmp_path}/recipe.yaml\nset: [steps=1, validation_samples=8, validation_every=1]\n"
         "validation_size: 48\nrows: {plain: [], 'no minimality': [config.minimality_weight=0]}\n"

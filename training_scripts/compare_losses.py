@@ -85,7 +85,7 @@ def train(ablation: Ablation, row: str, seed: int, folder: Path, arguments: argp
     Trainer(build_task(recipe), train_data, validation_data, folder, arguments.workers).run()
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     last = next(row for row in reversed(rows) if "pixel_auc" in row)
-    return {name: last[name] for name in SCORES}
+    return {name: last.get(name) for name in SCORES}
 
 
 @functools.cache
