@@ -35,11 +35,16 @@ class TestSaflNet(ModelTesterMixin):
 
 
 class TestSaflNetFiner(TestSaflNet):
-    """The layout of the shipped weights: a level at stride 2, high-pass residuals, no squeeze-and-excitation."""
+    """The layout of the shipped weights: stride 2, high-pass residuals, self-similarity, no squeeze-and-excitation."""
 
     def make_config(self, **overrides):
         encoder = {**SaflNetConfig.tiny().encoder_config.to_dict(), "squeeze_expansion_ratio": 0.0}
-        layout = {"level_strides": (2, 4, 8, 16, 32), "residual_channels": 4, "localized_images": "all"}
+        layout = {
+            "level_strides": (2, 4, 8, 16, 32),
+            "residual_channels": 4,
+            "copy_channels": 4,
+            "localized_images": "all",
+        }
         return SaflNetConfig.tiny(**{"encoder_config": encoder, **layout, **overrides})
 
 
