@@ -165,6 +165,8 @@ class Trainer:
         warmup, total = self.recipe.warmup_steps, self.recipe.steps
         if step < warmup:
             return (step + 1) / warmup
+        if self.recipe.schedule == "halving":
+            return 0.5 ** ((step - warmup) // self.recipe.halve_every)
         progress = (step - warmup) / max(1, total - warmup)
         if self.recipe.schedule == "poly":
             return max(0.0, 1 - progress) ** POLY_POWER

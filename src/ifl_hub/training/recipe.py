@@ -23,7 +23,7 @@ class Recipe:
         method: `model_type` of a registered method, such as `"sumi_ifl"`.
         shape: Constructor of the config: `"paper"` for its defaults, or a class method such as `"small"`, `"tiny"`.
         config: Overrides of single config fields.
-        task: What is learnt: `"localization"`.
+        task: What is learnt: `"localization"` or `"face-classification"`.
         options: What else the task wants to know, by name; each task's class says what it takes.
         weights: A checkpoint to go on from (fine-tuning): an embedded one, a folder or a Hub id. Its shape stays.
         encoder_weights: Where a method with a pre-trained encoder takes its weights from: a folder, a Hub id, or
@@ -40,7 +40,8 @@ class Recipe:
         momentum: Of SGD.
         learning_rate: Peak of the schedule.
         warmup_steps: Linear warm-up; the schedule follows.
-        schedule: To 0 along a half cosine, or as (1 - progress)^0.9 (`"poly"`).
+        schedule: To 0 along a half cosine, as (1 - progress)^0.9 (`"poly"`), or halved every `halve_every` steps.
+        halve_every: Steps of `"halving"`.
         weight_decay: Of the optimizer, on convolution weights only.
         max_grad_norm: Gradient clipping; 0 for none.
         ema_decay: Decay of the exponential moving average of the weights, which is what gets saved; 0 for none.
@@ -69,7 +70,8 @@ class Recipe:
     momentum: float = 0.9
     learning_rate: float = 5e-4
     warmup_steps: int = 0
-    schedule: Literal["cosine", "poly"] = "cosine"
+    schedule: Literal["cosine", "poly", "halving"] = "cosine"
+    halve_every: int = 1000
     weight_decay: float = 5e-3
     max_grad_norm: float = 1.0
     ema_decay: float = 0.0
@@ -79,12 +81,12 @@ class Recipe:
     validation_every: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("crop_size", "batch_size", "steps", "validation_samples", "validation_every"):
+        for name in ("crop_size", "batch_size", "steps", "halve_every", "validation_samples", "validation_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"recipe: {name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"recipe: ema_decay must lie in [0, 1), got {self.ema_decay}")
-        for name, options in {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "poly")}.items():
+        for name, options in {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "poly", "halving")}.items():
             if getattr(self, name) not in options:
                 raise ValueError(f"recipe: {name} must be one of {', '.join(options)}; got {getattr(self, name)!r}")
 

@@ -54,7 +54,7 @@ def local_information_loss(
     reduction: Reduction = "sum",
     temperature: float = 1.0,
 ) -> Tensor:
-    """L_LIL (eq. 8), exp(-sum_i D_KL[P_Z || P_{Z\\z_i}]); 1 where no block knows anything that the others do not.
+    r"""L_LIL (eq. 8), exp(-sum_i D_KL[P_Z || P_{Z\\z_i}]); 1 where no block knows anything that the others do not.
 
     Args:
         joint: `(B, C)` logits of P_Z; give them detached, unless P_Z shall move too.

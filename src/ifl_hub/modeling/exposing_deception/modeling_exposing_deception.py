@@ -64,7 +64,7 @@ class _SoundInitialisation(PreTrainedModel):
 
 
 class ExposingDeceptionEfficientNet(_SoundInitialisation, EfficientNetModel):
-    """EfficientNet as a block; a `squeeze_expansion_ratio` of 0 leaves squeeze-and-excitation out, as Lite models do."""
+    """EfficientNet as a block; a `squeeze_expansion_ratio` of 0 drops squeeze-and-excitation, as Lite models do."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -159,9 +159,7 @@ class ExposingDeceptionForImageClassification(ExposingDeceptionPreTrainedModel):
         if config.use_lil or config.use_gil:
             self.joint_classifier = nn.Linear(count * width, labels)
         if config.use_lil:
-            self.leave_one_out_classifiers = nn.ModuleList(
-                nn.Linear((count - 1) * width, labels) for _ in range(count)
-            )
+            self.leave_one_out_classifiers = nn.ModuleList(nn.Linear((count - 1) * width, labels) for _ in range(count))
         if config.loss_weighting == "auto":
             self.loss_weighting = ExposingDeceptionLossWeighting(len(config.loss_names), config.loss_variance_floor)
         self.post_init()
@@ -178,7 +176,9 @@ class ExposingDeceptionForImageClassification(ExposingDeceptionPreTrainedModel):
         """
         sources = [id_or_path] * len(self.local_blocks) if isinstance(id_or_path, str | Path) else list(id_or_path)
         if len(sources) != len(self.local_blocks):
-            raise ValueError(f"{len(sources)} weights for {len(self.local_blocks)} blocks; give one for all or one each")
+            raise ValueError(
+                f"{len(sources)} weights for {len(self.local_blocks)} blocks; give one for all or one each"
+            )
         states = {source: _trained_state(source) for source in dict.fromkeys(sources)}
         for source, block in zip(sources, self.local_blocks, strict=True):
             _load_block(block, states[source], str(source))
@@ -245,9 +245,7 @@ class ExposingDeceptionForImageClassification(ExposingDeceptionPreTrainedModel):
             return terms
         joint = output.joint_logits.detach() if config.detach_joint else output.joint_logits
         if output.leave_one_out_logits is not None:
-            terms["local_information"] = local_information_loss(
-                joint, output.leave_one_out_logits, **config.kl_options
-            )
+            terms["local_information"] = local_information_loss(joint, output.leave_one_out_logits, **config.kl_options)
         if config.use_gil:
             terms["global_information"] = global_information_loss(
                 joint, self._aggregated_logits(output), **config.kl_options
@@ -294,7 +292,7 @@ def _feature_width(config: ExposingDeceptionConfig) -> int:
 
 
 def _check_labels(labels: Tensor | None, batch: int, num_labels: int) -> None:
-    if labels is None or labels.shape == (batch, num_labels) and labels.is_floating_point():
+    if labels is None or (labels.shape == (batch, num_labels) and labels.is_floating_point()):
         return
     if labels.shape != (batch,) or labels.is_floating_point():
         raise ValueError(
