@@ -1,4 +1,4 @@
-"""`FaceImageProcessor`: how a face comes to a face classifier, from the size of its crop to the values of its pixels."""
+"""`FaceImageProcessor`: how a face comes to a face classifier, from the size of its crop to its pixel values."""
 
 from typing import Any
 

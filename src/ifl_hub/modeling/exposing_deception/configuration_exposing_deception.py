@@ -170,9 +170,9 @@ class ExposingDeceptionConfig(PreTrainedConfig):
 
     @classmethod
     def tiny(cls, **overrides: Any) -> "ExposingDeceptionConfig":
-        """For tests: some two hundred thousand parameters, three blocks, no dropout."""
+        """For tests: some seventy thousand parameters, three blocks, no dropout."""
         shape = {
-            **_narrow((8, 16, 32, 64), blocks=3, fusion=(32, 16)),
+            **_narrow((4, 8, 16, 32), blocks=3, fusion=(32, 16)),
             "fusion_dropout": 0.0,
             "classifier_dropout": 0.0,
         }

@@ -1,6 +1,6 @@
-"""The objective of Exposing the Deception as pure float32 functions, each beside its equation.
+r"""The objective of Exposing the Deception as pure float32 functions, each beside its equation.
 
-P_Z is what the joint head predicts from all local features, P_{Z\\z_i} what a leave-one-out head predicts without the
+P_Z is what the joint head predicts from all local features, P_{Z\z_i} what a leave-one-out head predicts without the
 i-th, P_G what the classifier predicts from the global feature. All are given as logits.
 """
 
@@ -54,11 +54,11 @@ def local_information_loss(
     reduction: Reduction = "sum",
     temperature: float = 1.0,
 ) -> Tensor:
-    r"""L_LIL (eq. 8), exp(-sum_i D_KL[P_Z || P_{Z\\z_i}]); 1 where no block knows anything that the others do not.
+    r"""L_LIL (eq. 8), exp(-sum_i D_KL[P_Z || P_{Z\z_i}]); 1 where no block knows anything that the others do not.
 
     Args:
         joint: `(B, C)` logits of P_Z; give them detached, unless P_Z shall move too.
-        leave_one_out: `(B, n, C)` logits of P_{Z\\z_i}.
+        leave_one_out: `(B, n, C)` logits of P_{Z\z_i}.
         direction: Of `prediction_divergence`.
         reduction: Of `prediction_divergence`.
         temperature: Of `prediction_divergence`.

@@ -216,10 +216,10 @@ class ExposingDeceptionForImageClassification(ExposingDeceptionPreTrainedModel):
             ValueError: If a shape does not fit.
         """
         check_inputs(pixel_values, None, self.config.backbone.num_channels)
-        _check_labels(labels, len(pixel_values), self.config.num_labels)
         output = self.classify_maps(self.local_maps(pixel_values))
         if labels is None:
             return output
+        _check_labels(labels, output.logits)
         terms = self._terms(output, labels)
         return replace(  # and not an assignment: a ModelOutput keeps the order in which its fields were set
             output,
@@ -291,10 +291,10 @@ def _feature_width(config: ExposingDeceptionConfig) -> int:
     return features.shape[1]
 
 
-def _check_labels(labels: Tensor | None, batch: int, num_labels: int) -> None:
-    if labels is None or (labels.shape == (batch, num_labels) and labels.is_floating_point()):
-        return
-    if labels.shape != (batch,) or labels.is_floating_point():
+def _check_labels(labels: Tensor, logits: Tensor) -> None:
+    soft = labels.is_floating_point()
+    if labels.shape != (logits.shape if soft else logits.shape[:1]):
+        batch, num_labels = logits.shape
         raise ValueError(
             f"labels must be ({batch},) integers or ({batch}, {num_labels}) probabilities, got {labels.dtype} of shape "
             f"{tuple(labels.shape)}"
