@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import struct
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -28,11 +29,21 @@ from ifl_hub.training.pictures import (
 
 SCRIPTS = Path(__file__).parents[1] / "training_scripts"
 ALLOWED_LICENCES = {
+    "BSD-2-Clause",
+    "BSD-3-Clause",
     "CC0-1.0",
+    "CC-BY-1.0",
+    "CC-BY-2.0",
+    "CC-BY-3.0",
     "CC-BY-4.0",
+    "CC-BY-SA-2.0",
     "CC-BY-SA-3.0",
     "CC-BY-SA-4.0",
+    "GFDL-1.2-only",
+    "GFDL-1.2-or-later",
     "GPL-2.0-or-later",
+    "GPL-3.0-only",
+    "LGPL-2.1-or-later",
     "LGPL-3.0-only",
     "Apache-2.0 AND BSD-3-Clause",
     "PDDL-1.0",
@@ -93,6 +104,13 @@ def write_manifest(path, pictures):
 def gather(*arguments):
     command = [sys.executable, str(SCRIPTS / "gather_photos.py"), *map(str, arguments), "--no-download"]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def load_script(name):
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 # The manifest that ships
@@ -311,6 +329,28 @@ def test_a_package_that_cannot_be_had_is_a_note_not_a_failure(tmp_path, collecti
     assert run.returncode == 0
     assert "note: wallpapers: no wallpapers_*.deb" in run.stderr
     assert re.search(r"^photos/wallpapers +0 +1  Debian package", run.stdout, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_pictures_are_taken_out_of_a_qt_resource(tmp_path, version):
+    names, data = b"", b""
+    nodes = []
+    # (name, flags, number of children or country and language, first child or None for the next payload)
+    tree = [("", 2, 2, 1), ("hills.png", 0, 1, None), ("far", 2, 3, 3)]
+    tree += [("sea.webp", 0, 1, None), ("squeezed.png", 1, 1, None), ("readme.txt", 0, 1, None)]
+    for name, flags, count, first in tree:
+        payload = len(data) if first is None else first
+        nodes.append(struct.pack(">IHII", len(names), flags, count, payload) + bytes(8 if version > 1 else 0))
+        names += struct.pack(">HI", len(name), 0) + name.encode("utf-16-be")
+        data += struct.pack(">I", len(name)) + name.encode() if first is None else b""
+    header = 24 if version > 2 else 20
+    starts = [header, header + len(b"".join(nodes)), header + len(b"".join(nodes)) + len(data)]
+    packed = b"qres" + struct.pack(">4I", version, *starts) + bytes(header - 20) + b"".join(nodes) + data + names
+    (tmp_path / "photos.rcc").write_bytes(packed)
+
+    load_script("gather_photos").unpack_qt_resource(tmp_path / "photos.rcc")
+    found = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"photos.rcc/hills.png": b"hills.png", "photos.rcc/far/sea.webp": b"sea.webp"}
 
 
 def test_gathering_nothing_fails(tmp_path, collection):

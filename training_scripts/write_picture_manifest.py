@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gather_photos import debian_tree, installed_package_folder
+from gather_photos import PYPI_MODULES, debian_tree, installed_package_folder
 
 from ifl_hub.files import file_sha256, write_atomically
 from ifl_hub.training.pictures import MANIFEST, Picture, Split
@@ -35,7 +35,10 @@ def packaged_pictures(curation: dict[str, Any], debs: Path | None) -> Iterator[d
     for source, chosen in curation["packages"].items():
         manager, name = chosen["package"].split(":")
         with tempfile.TemporaryDirectory() as scratch:
-            root = debian_tree(name, debs, Path(scratch)) if manager == "deb" else installed_package_folder("skimage")
+            if manager == "deb":
+                root = debian_tree(name, debs, Path(scratch))
+            else:
+                root = installed_package_folder(PYPI_MODULES[name])
             for file in chosen["files"]:
                 relative = file.get("file_name", file["path"])
                 yield {

@@ -10,7 +10,7 @@ from transformers.models.auto import AutoConfig
 _MINIMA = {
     1: ("decoder_channels", "boundary_channels", "boundary_kernel_size", "boundary_window", "semantic_channels"),
     0: (
-        *("residual_channels", "positive_weight", "dice_weight", "boundary_gamma"),
+        *("residual_channels", "copy_channels", "positive_weight", "dice_weight", "boundary_gamma"),
         *("classification_weight", "semantic_weight", "boundary_weight"),
     ),
 }
@@ -46,6 +46,8 @@ class SaflNetConfig(PreTrainedConfig):
             The plug-ins read the four at 4 to 32 whatever is listed here.
         decoder_channels: Width of the feature pyramid (not given in the paper).
         residual_channels: Width of a level of high-pass residuals beside the encoder's; 0 for none, as in the paper.
+        copy_channels: Width of the layers that read where the picture resembles itself (`self_similarity`), which shows
+            copy-moves; 0 for none, as in the paper.
         image_head: `"pooled"` classifies the pooled deepest level; `"mean_mask"` is the paper's Cls#0, the mean of the
             pixel scores.
         classifier_dropout: Before the image classifier, in [0, 1).
@@ -98,6 +100,7 @@ class SaflNetConfig(PreTrainedConfig):
     level_strides: list[int] | tuple[int, ...] = (4, 8, 16, 32)
     decoder_channels: int = 128
     residual_channels: int = 0
+    copy_channels: int = 0
     image_head: Literal["pooled", "mean_mask"] = "pooled"
     classifier_dropout: int | float = 0.2
     localized_images: Literal["forged", "all"] = "forged"

@@ -23,6 +23,7 @@ from ...image_processing.masks import IGNORED
 from ..inputs import check_inputs
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
+from ..self_similarity import self_similarity
 from .configuration_safl_net import SaflNetConfig
 from .losses_safl_net import (
     boundary_loss,
@@ -153,6 +154,25 @@ class SaflNetResiduals(nn.Module):
         return self.layers((residuals * self.GAIN).clamp(-3, 3))
 
 
+class SaflNetCopies(nn.Module):
+    """What the picture shows twice, `(B, 3, H, W)` -> `(B, C, H/4, W/4)`, to be added to the decoder's features.
+
+    A copied region has the statistics of its surroundings, so no other level can see it. Not in the paper.
+    """
+
+    PROMINENCE = 10.0  # robust deviations; authentic pictures seldom reach it
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(SaflNetConvolution(2, channels, 3), SaflNetConvolution(channels, width, 3))
+        self.gain = nn.Parameter(torch.full((width,), 0.1))  # a decoder that was trained without it stays what it was
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        evidence = self_similarity(pixels) / pixels.new_tensor([1.0, self.PROMINENCE]).float().view(1, 2, 1, 1)
+        grid = F.avg_pool2d(evidence, DECODER_STRIDE).to(pixels.dtype)
+        return self.gain.view(1, -1, 1, 1) * self.layers(grid)
+
+
 class SaflNetConvolution(nn.Sequential):
     """Convolution, batch normalisation, ReLU; the size stays, or is divided by the stride."""
 
@@ -177,6 +197,7 @@ class SaflNetDecoder(nn.Module):
         )
         self.smooth = nn.ModuleList(SaflNetConvolution(width, width, 3) for _ in channels)
         self.residuals = SaflNetResiduals(config.residual_channels) if config.residual_channels else None
+        self.copies = SaflNetCopies(config.copy_channels, width) if config.copy_channels else None
         self.mix = SaflNetConvolution(width * len(channels) + config.residual_channels, width, 1)
         self.refine = SaflNetConvolution(width, width, 3)
         self.classifier = nn.Conv2d(width, 1, 1)
@@ -190,7 +211,10 @@ class SaflNetDecoder(nn.Module):
         gathered = [_resize(smooth(level), grid) for smooth, level in zip(self.smooth, levels, strict=True)]
         if self.residuals is not None:
             gathered.append(self.residuals(pixels))
-        return self.classifier(self.refine(self.mix(torch.cat(gathered, 1))))
+        mixed = self.mix(torch.cat(gathered, 1))
+        if self.copies is not None:
+            mixed = mixed + self.copies(pixels)
+        return self.classifier(self.refine(mixed))
 
 
 class SaflNetDifferenceConvolution(nn.Module):
@@ -284,6 +308,8 @@ class SaflNetPreTrainedModel(PreTrainedModel):
             init.normal_(module.weight, std=math.sqrt(1 / module.in_features) if module.out_features > 1 else 0.01)
         elif isinstance(module, SaflNetDifferenceConvolution):
             init.normal_(module.weight, std=math.sqrt(1 / module.weight[0].numel()))
+        elif isinstance(module, SaflNetCopies):
+            init.constant_(module.gain, 0.1)
         elif isinstance(module, SaflNetResiduals):
             init.copy_(module.filters, torch.tensor(module.FILTERS)[:, None].repeat(3, 1, 1, 1))
 

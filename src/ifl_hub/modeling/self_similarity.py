@@ -1,0 +1,123 @@
+"""Where a picture shows the same detail twice: the trace of a copy-move, which has no foreign statistics to find.
+
+The autocorrelation of a whitened picture has a peak at every displacement by which something was copied; the picture is
+then compared with itself at the strongest displacements, pixel by pixel. Nothing is learnt here: a network that reads
+the two maps learns what they are worth. Copies that were turned or scaled have no single displacement and are missed.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+DISPLACEMENTS = 4  # strongest ones that are compared
+NEAREST = 10  # pixels; what lies closer resembles itself anyway
+WINDOW = 13  # side of the window that is compared, pixels
+BLUR = 1.5  # pixels, standard deviation of what is taken off
+WHITENING = 0.8  # 0 leaves the spectrum, 1 makes it flat
+SMALLEST_OVERLAP = 0.03  # of the picture; a displacement that leaves less of it is not considered
+_LUMINANCE = (0.299, 0.587, 0.114)
+
+
+@torch.no_grad()
+def self_similarity(pixels: Tensor) -> Tensor:
+    """How alike each place is to the same place after one of the strongest displacements.
+
+    Args:
+        pixels: `(B, 3, H, W)` RGB on any scale that is common to the channels.
+
+    Returns:
+        `(B, 2, H, W)` float32: the correlation in [0, 1] of the window around each pixel with its most similar partner,
+        and how far that displacement stands out of the autocorrelation, in robust standard deviations.
+
+    Example:
+        >>> noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        >>> noise[..., 8:32, 40:60] = noise[..., 30:54, 4:24]
+        >>> likeness, prominence = self_similarity(noise)[0]
+        >>> bool(likeness[14:26, 46:54].min() > 0.9), bool(likeness[14:26, 10:30].mean() < 0.5)
+        (True, True)
+    """
+    with torch.autocast(pixels.device.type, enabled=False):
+        detail = _normalised_detail(pixels.float())
+        rows, columns, prominence = _displacements(detail)
+        return _compare(detail, rows, columns, prominence)
+
+
+def _normalised_detail(pixels: Tensor) -> Tensor:
+    """High-pass luminance at one contrast everywhere, `(B, 1, H, W)`."""
+    luminance = (pixels * pixels.new_tensor(_LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    detail = luminance - _blur(luminance)
+    floor = 0.02 * luminance.std((1, 2, 3), keepdim=True, correction=0) + 1e-6
+    return (detail / (_window_mean(detail**2, 15).sqrt() + floor)).clamp(-3, 3)
+
+
+def _displacements(detail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The `(B, K)` rows and columns of the strongest displacements, and how far each stands out."""
+    height, width = detail.shape[-2:]
+    size = (2 * height, 2 * width)  # room for every displacement without wrapping around
+    spectrum = torch.fft.rfft2(detail[:, 0], s=size)
+    power = spectrum.real**2 + spectrum.imag**2
+    correlation = torch.fft.irfft2(power / (power**WHITENING + 1e-3), s=size)
+    row, column = (torch.arange(2 * side, device=detail.device) for side in (height, width))
+    row, column = row - 2 * height * (row >= height), column - 2 * width * (column >= width)
+    overlap = (height - row.abs())[:, None] * (width - column.abs())[None]
+    # A displacement and its opposite are one: half of them is enough.
+    half = (row[:, None] > 0) | ((row[:, None] == 0) & (column[None] > 0))
+    far = row[:, None] ** 2 + column[None] ** 2 >= NEAREST**2
+    valid = half & far & (overlap > SMALLEST_OVERLAP * height * width)
+    score = correlation / (overlap.clamp(min=1).sqrt() + 20)
+    known = score.masked_fill(~valid, torch.nan).flatten(1)
+    middle = known.nanmedian(1, keepdim=True).values
+    spread = 1.48 * (known - middle).abs().nanmedian(1, keepdim=True).values
+    score = (score - middle[..., None]) / (spread[..., None] + 1e-6)
+    local = score - F.avg_pool2d(score[:, None], 9, 1, 4)[:, 0]
+    # Before anything is left out: the slope of the peak at 0 is no peak.
+    peak = local >= F.max_pool2d(local[:, None], 5, 1, 2)[:, 0]
+    peaks = local.masked_fill(~(peak & valid), -torch.inf)
+    prominence, place = peaks.flatten(1).topk(DISPLACEMENTS)
+    found = prominence.isfinite()
+    rows, columns = row[place // size[1]] * found, column[place % size[1]] * found
+    return rows, columns, prominence.masked_fill(~found, 0.0)
+
+
+def _compare(detail: Tensor, rows: Tensor, columns: Tensor, prominence: Tensor) -> Tensor:
+    energy = _window_mean(detail**2, WINDOW)
+    likeness = torch.zeros_like(detail)
+    standing = torch.zeros_like(detail)
+    for which in range(DISPLACEMENTS):
+        by = rows[:, which], columns[:, which]
+        together = _window_mean(detail * _displaced(detail, *by), WINDOW)
+        alike = (together / ((energy * _displaced(energy, *by)).sqrt() + 0.05)).clamp(0, 1)
+        alike = alike * (prominence[:, which] > 0).view(-1, 1, 1, 1)
+        alike = torch.maximum(alike, _displaced(alike, -by[0], -by[1]))  # both, what was copied and where to
+        standing = torch.where(alike > likeness, prominence[:, which].view(-1, 1, 1, 1), standing)
+        likeness = torch.maximum(likeness, alike)
+    return torch.cat([likeness, standing], 1)
+
+
+def _displaced(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """`out[b, 0, y, x] = values[b, 0, y + rows[b], x + columns[b]]`, 0 beyond the border."""
+    height, width = values.shape[-2:]
+    y = torch.arange(height, device=values.device)[None] + rows[:, None]
+    x = torch.arange(width, device=values.device)[None] + columns[:, None]
+    inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None]
+    place = y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None]
+    moved = values.flatten(1).gather(1, place.flatten(1)).view_as(values)
+    return moved * inside[:, None]
+
+
+def _window_mean(values: Tensor, side: int) -> Tensor:
+    """Mean over a square window, zeros beyond the border; one direction after the other."""
+    rows = F.avg_pool2d(values, (side, 1), 1, (side // 2, 0))
+    return F.avg_pool2d(rows, (1, side), 1, (0, side // 2))
+
+
+def _blur(values: Tensor) -> Tensor:
+    """Gaussian, the border repeated."""
+    reach = math.ceil(3 * BLUR)
+    offsets = torch.arange(-reach, reach + 1, device=values.device, dtype=values.dtype)
+    kernel = torch.exp(-0.5 * (offsets / BLUR) ** 2)
+    kernel = kernel / kernel.sum()
+    padded = F.pad(values, (reach,) * 4, mode="replicate")
+    return F.conv2d(F.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
