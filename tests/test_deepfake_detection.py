@@ -86,7 +86,10 @@ def test_batches_lists_and_generators_say_the_same(detect):
     pictures = [picture((10, 20, 30)), picture(), picture((5, 5, 40), (60, 5, 20), (120, 50, 60)), picture((0, 0, 100))]
     single = [detect(one) for one in pictures]
     for batch_size in (1, 2, 3):
-        for results in (detect(pictures, batch_size=batch_size), list(detect(iter(pictures), batch_size=batch_size))):
+        for results in (
+            detect(pictures, batch_size=batch_size),
+            list(detect((one for one in pictures), batch_size=batch_size)),
+        ):
             assert [len(result["faces"]) for result in results] == [1, 0, 3, 1]
             for result, expected in zip(results, single, strict=True):
                 assert result["score"] == (expected["score"] and pytest.approx(expected["score"], abs=1e-5))

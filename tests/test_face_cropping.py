@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -32,6 +32,7 @@ def finding(*detections):
     return lambda image: list(detections)
 
 
+@settings(max_examples=40)
 @given(
     height=st.integers(2, 200),
     width=st.integers(2, 200),
@@ -100,9 +101,9 @@ def test_the_detector_finds_the_astronaut(backend, astronaut):
 
 @pytest.mark.parametrize("backend", [name for name in installed_backends() if name != "scikit-image"])
 def test_large_and_several_faces_and_none(backend, astronaut):
-    large = np.asarray(Image.fromarray(astronaut).resize((2048, 2048)))
+    large = np.asarray(Image.fromarray(astronaut).resize((1600, 1600)))
     [face] = FaceCropper(backend)(large)
-    assert overlap(face.box, [4 * side for side in ASTRONAUT]) > 0.4
+    assert overlap(face.box, [side * 1600 / 512 for side in ASTRONAUT]) > 0.4
     twice = np.concatenate([astronaut[:300, :400], astronaut[:300, :400]], axis=1)
     assert len(FaceCropper(backend)(twice)) == 2
     assert FaceCropper(backend)(np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)) == []

@@ -71,9 +71,7 @@ def main() -> None:
 def _official(arm: str, rows: Sequence[ForgeryRow], arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Scores of each seed on the validation split."""
     train, validation = ([row for row in rows if row.split == split] for split in ("train", "validation"))
-    return [
-        summarised([run(arm, seed, train, validation, arguments, f"seed{seed}")], seed) for seed in arguments.seeds
-    ]
+    return [summarised([run(arm, seed, train, validation, arguments, f"seed{seed}")], seed) for seed in arguments.seeds]
 
 
 def _crossed(arm: str, rows: Sequence[ForgeryRow], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -141,7 +139,9 @@ def summarised(runs: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
     ]
     scores = score_faces(frames, seed)
     kept = ("image_auc", "video_auc", "image_acc", "frames", "videos", "intervals", "by_method")
-    folds = [score_faces([FaceScore(r["score"], bool(r["label"]), tuple(r["video"])) for r in one["rows"]]) for one in runs]
+    folds = [
+        score_faces([FaceScore(r["score"], bool(r["label"]), tuple(r["video"])) for r in one["rows"]]) for one in runs
+    ]
     return {
         **{name: scores[name] for name in kept},
         "aucs": [fold["image_auc"] for fold in folds],

@@ -83,7 +83,9 @@ def bootstrap_intervals(videos: Sequence[Sequence[FaceScore]], seed: int = 0) ->
     drawn: dict[str, list[float]] = {"image_auc": [], "video_auc": []}
     for _ in range(DRAWS):
         picked = [members[i] for members in classes for i in rng.integers(len(members), size=len(members))]
-        means = [FaceScore(float(np.mean([f.score for f in video])), video[0].is_fake, video[0].video) for video in picked]
+        means = [
+            FaceScore(float(np.mean([f.score for f in video])), video[0].is_fake, video[0].video) for video in picked
+        ]
         for name, rows in (("image_auc", [frame for video in picked for frame in video]), ("video_auc", means)):
             drawn[name].append(float(auc(rows) or 0.0))
     return {name: (float(low), float(high)) for name, (low, high) in _quantiles(drawn).items()}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..image_processing import FaceCrop, FaceCropper, load_image
+from ..image_processing import FaceCrop, FaceCropper
 from ..image_processing.loading import LoadedImage
 from ..image_processing.video import VideoFrame, read_frames
 from ..modeling.exposing_deception.explanation_exposing_deception import attention_overlap, local_attention
@@ -132,7 +132,7 @@ class DeepfakeDetectionPipeline(IflPipeline):
 
     def preprocess(self, inputs: Any) -> Iterator[dict[str, Any]]:
         """One picture to its faces; a picture without any is passed on as such."""
-        crops = self.face_cropper(inputs if isinstance(inputs, LoadedImage) else load_image(inputs))
+        crops = self.face_cropper(inputs)
         for index, crop in enumerate(crops):
             batch = self.image_processor(crop.pixels, input_data_format="channels_last", return_tensors="pt")
             # In a list, because transformers can only collate bare tensors of equal shape.

@@ -16,14 +16,16 @@ from ..data import Face, SelfBlendedFaces
 from ..data.face_samples import FaceAugmentation, LabelledFaces, video_key
 from ..data.schema import read_metadata
 from ..files import write_atomically
-from ..image_processing import FaceCropper, FaceImageProcessor
+from ..image_processing import FaceImageProcessor
 from ..metrics import DetectionAccumulator
 from .localization import ENDLESS
-from .pictures import find_pictures, load_manifest
+from .pictures import Split, find_pictures, load_manifest
 from .pretrained import encoder_folder
-from .recipe import Recipe
+from .recipe import RECIPES, Recipe
 from .task import SampleSource
 
+#: The real faces that shipped weights learn from: photo by sha256, box in its pixels.
+FACES = RECIPES / "faces.jsonl"
 VALIDATION_BATCH = 32
 
 
@@ -33,20 +35,16 @@ class FaceOptions:
 
     Args:
         samples: `"labelled"` faces of a folder with a metadata.jsonl that has splits, or `"self-blended"` ones of the
-            faces that are found in the pictures of the recipe's manifest.
+            listed faces (`FACES`) in the pictures of the recipe's manifest.
         mixup: alpha of the Beta distribution from which every batch draws how it is mixed; 0 mixes nothing.
         oversample: Of labelled faces, see `LabelledFaces`.
         augmentation: Of labelled faces: probabilities of `FaceAugmentation`.
-        smallest_face: Self-blended faces are at least so many pixels wide and high in their photo.
-        smallest_score: The detector is at least so sure of them, in its own unit.
     """
 
     samples: Literal["labelled", "self-blended"] = "labelled"
     mixup: float = 0.5
     oversample: int | Literal["auto"] = "auto"
     augmentation: dict[str, float] = field(default_factory=dict)
-    smallest_face: int = 36
-    smallest_score: float = 82.0
 
 
 class FaceClassificationTask:
@@ -89,22 +87,17 @@ class FaceClassificationTask:
         return LabelledFaces(folder, rows, recipe.crop_size, recipe.seed, self.options.oversample, self.augmentation)
 
     def _self_blended(self, folders: Sequence[Path]) -> tuple[SampleSource, SampleSource]:
-        recipe, options = self.recipe, self.options
+        recipe = self.recipe
         if recipe.pictures is None:
             raise ValueError("recipe: self-blended faces need `pictures`, the manifest of what may be used")
-        cropper = FaceCropper(min_score=options.smallest_score)
-        manifest = load_manifest(recipe.pictures)
-        found = {}
-        for split in ("train", "validation"):
-            photos = [
-                path
-                for picture, path in find_pictures(folders, manifest, split).paths.items()
-                if picture.role == "photo"
-            ]
-            found[split] = find_faces(photos, cropper, options.smallest_face)
         return (
-            SelfBlendedFaces(found["train"], recipe.crop_size, recipe.seed, ENDLESS),
-            SelfBlendedFaces(found["validation"], recipe.crop_size, recipe.seed + 1, recipe.validation_samples),
+            SelfBlendedFaces(listed_faces(folders, recipe.pictures, "train"), recipe.crop_size, recipe.seed, ENDLESS),
+            SelfBlendedFaces(
+                listed_faces(folders, recipe.pictures, "validation"),
+                recipe.crop_size,
+                recipe.seed + 1,
+                recipe.validation_samples,
+            ),
         )
 
     def build_model(self) -> PreTrainedModel:
@@ -184,18 +177,22 @@ def mixup(pixels: Tensor, labels: Tensor, share: float, classes: int = 2) -> tup
     return share * pixels + (1 - share) * pixels.roll(1, 0), share * soft + (1 - share) * soft.roll(1, 0)
 
 
-def find_faces(photos: Sequence[Path], cropper: FaceCropper, smallest: int) -> list[Face]:
-    """The faces of photos that are at least `smallest` pixels wide and high, with their boxes.
+def listed_faces(folders: Sequence[Path], manifest: str | Path, split: Split) -> list[Face]:
+    """The faces of `FACES` in the photos of one split that lie in the folders.
 
     Raises:
-        ValueError: If there is none.
+        PictureNotAllowedError: If a folder holds a picture that is not in the manifest.
+        FileNotFoundError: If a folder does not exist.
+        ValueError: If no photo with a listed face is there.
     """
-    found = [(photo, crop.box) for photo in photos for crop in cropper(photo)]
-    faces = [
-        Face(photo, box=tuple(map(float, box)))  # type: ignore[arg-type]
-        for photo, box in found
-        if min(box[2] - box[0], box[3] - box[1]) >= smallest
-    ]
+    paths = {
+        picture.sha256: path for picture, path in find_pictures(folders, load_manifest(manifest), split).paths.items()
+    }
+    rows = [json.loads(line) for line in FACES.read_text(encoding="utf-8").splitlines()]
+    faces = [Face(paths[row["sha256"]], box=tuple(map(float, row["box"]))) for row in rows if row["sha256"] in paths]
     if not faces:
-        raise ValueError(f"no face of {smallest} px in {len(photos)} photos; add photos of people")
+        raise ValueError(
+            f"{', '.join(map(str, folders))}: none of the photos with listed faces for {split}; "
+            "training_scripts/gather_photos.py gets them"
+        )
     return faces
