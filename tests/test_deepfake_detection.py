@@ -145,7 +145,7 @@ def test_any_classifier_with_a_label_called_fake_will_do_and_no_other(tmp_path):
 
 
 def test_mistakes_are_said(detect, tmp_path):
-    with pytest.raises(ImageLoadError, match="none.png: no such file"):
+    with pytest.raises(ImageLoadError, match=r"none\.png: no such file"):
         detect(str(tmp_path / "none.png"))
     with pytest.raises(TypeError, match="unknown option treshold; there are score_threshold, explain"):
         detect(picture(), treshold=0.5)

@@ -1,6 +1,7 @@
 """The objective of Exposing the Deception against its equations: bounds, equality, direction, gradients, weighting."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_lil_falls_as_the_leave_one_out_heads_part_from_the_joint_one(seed, form
         local_information_loss(joint, (joint + step * direction)[:, None].expand(-1, 3, -1), **form).item()
         for step in (0.0, 0.2, 0.5, 1.0, 1.5)
     ]
-    assert all(earlier > later for earlier, later in zip(values, values[1:], strict=False))
+    assert all(earlier > later for earlier, later in pairwise(values))
 
 
 def test_the_batch_is_averaged_inside_the_exponential():

@@ -106,7 +106,7 @@ def run(
     arguments: argparse.Namespace,
     name: str,
 ) -> dict[str, Any]:
-    """Train one arm, or continue it; what it says of every held-out face, and how much its blocks' attention overlaps."""
+    """Train one arm, or continue it; its score of every held-out face, and how much its blocks' attention overlaps."""
     switches = [f"config.{key}={json.dumps(value)}" for key, value in ARMS[arm].items()]
     recipe = load_recipe("exposing_deception_small", [*BUDGET, *arguments.set, *switches, f"seed={seed}"])
     task = FaceClassificationTask(recipe)
@@ -152,7 +152,7 @@ def summarised(runs: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
 def markdown(results: dict[str, Any]) -> str:
     """One table for the official split, one for the cross-validation."""
     lines = [
-        "| losses | frame AUC of each seed (95 % over videos) | mean frame AUC | mean video AUC | overlap of the blocks |",
+        "| losses | frame AUC of each seed (95 % over videos) | mean frame AUC | mean video AUC | overlap |",
         "|---|---|---|---|---|",
     ]
     for arm, runs in results["official split"].items():

@@ -3,6 +3,8 @@ r"""Turn a finished run on self-blended faces into an embedded checkpoint: weigh
     python training_scripts/embed_face_checkpoint.py runs/faces --name exposing-deception-small \
         --recipe exposing_deception_small --pictures DIR --about training_scripts/about_exposing_deception.json \
         --revision $(git rev-parse --short HEAD) --faces FFPP
+
+The faces of `--faces` are only looked at: the card shows what the weights are worth on them.
 """
 
 import argparse
