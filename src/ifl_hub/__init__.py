@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .checkpoints import checkpoint_path, list_checkpoints
-from .image_processing import IflImageProcessor
+from .image_processing import FaceCropper, FaceImageProcessor, IflImageProcessor
 from .modeling.auto import AutoModelForImageForgeryLocalization
+from .modeling.exposing_deception import ExposingDeceptionConfig, ExposingDeceptionForImageClassification
 from .modeling.ncl import NclConfig, NclForImageForgeryLocalization, NclLoss
 from .modeling.outputs import ImageForgeryLocalizationOutput
 from .modeling.safl_net import (
@@ -18,7 +19,7 @@ from .modeling.safl_net import (
     SaflNetForSemanticAlignment,
 )
 from .modeling.sumi_ifl import SumiIflConfig, SumiIflForImageForgeryLocalization
-from .pipelines import ImageForgeryLocalizationPipeline
+from .pipelines import DeepfakeDetectionPipeline, ImageForgeryLocalizationPipeline
 from .registration import register
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AutoModelForImageForgeryLocalization",
+    "DeepfakeDetectionPipeline",
+    "ExposingDeceptionConfig",
+    "ExposingDeceptionForImageClassification",
+    "FaceCropper",
+    "FaceImageProcessor",
     "ForgerySynthesizer",
     "IflImageProcessor",
     "ImageForgeryLocalizationOutput",
