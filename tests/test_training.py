@@ -14,9 +14,10 @@ from PIL import Image
 from ifl_hub import AutoModelForImageForgeryLocalization, IflImageProcessor
 from ifl_hub.training import Recipe, load_recipe
 from ifl_hub.training.ema import WeightAverage
-from ifl_hub.training.engine import LocalizationTrainer
+from ifl_hub.training.engine import Trainer
 from ifl_hub.training.recipe import RECIPES
 from ifl_hub.training.sources import photo_pools
+from ifl_hub.training.task import build_task
 
 ROOT = Path(__file__).parent.parent
 
@@ -54,8 +55,13 @@ def recipe(**changes) -> Recipe:
     return Recipe(**{**defaults, **changes})
 
 
+def trainer(directory: Path, settings: Recipe, data: BrightSquares | None = None) -> Trainer:
+    train_data = data or BrightSquares()
+    return Trainer(build_task(settings), train_data, BrightSquares(), directory, num_workers=0)
+
+
 def run(directory: Path, last: int = 10**9, **changes) -> Path:
-    return LocalizationTrainer(recipe(**changes), BrightSquares(last), BrightSquares(), directory, num_workers=0).run()
+    return trainer(directory, recipe(**changes), BrightSquares(last)).run()
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -100,7 +106,7 @@ def test_a_student_without_masks_to_learn_from_learns_from_its_teacher(tmp_path)
     settings = {"steps": 60, "validation_every": 60, "ema_decay": 0.5, "learning_rate": 2e-2, "seed": 1}
     settings |= {"teacher": str(teacher), "config": {"auxiliary_weight": 0.0, "minimality_weight": 0.0}}
     student = recipe(**settings)
-    LocalizationTrainer(student, NoMasks(), BrightSquares(), tmp_path / "student", num_workers=0).run()
+    trainer(tmp_path / "student", student, NoMasks()).run()
     rows = [json.loads(line) for line in (tmp_path / "student" / "log.jsonl").read_text().splitlines()]
     assert rows[-1]["pixel_auc"] > 0.8
     assert rows[-2]["teacher"] < rows[0]["teacher"]
@@ -115,14 +121,12 @@ def test_a_teacher_that_expects_other_pixels_is_refused(tmp_path):
 def test_plain_sgd_on_the_poly_schedule(tmp_path):
     """One parameter group of the first step, followed by hand: nothing clipped, no warm-up, decay on kernels only."""
     settings = {"optimizer": "sgd", "schedule": "poly", "steps": 4, "momentum": 0.8, "max_grad_norm": 0.0}
-    trainer = LocalizationTrainer(
-        recipe(**settings, ema_decay=0.0, weight_decay=0.1), BrightSquares(), BrightSquares(), tmp_path, num_workers=0
-    )
-    kernel = next(parameter for parameter in trainer.bare_model.parameters() if parameter.ndim == 4)
+    by_hand = trainer(tmp_path, recipe(**settings, ema_decay=0.0, weight_decay=0.1))
+    kernel = next(parameter for parameter in by_hand.bare_model.parameters() if parameter.ndim == 4)
     before, seen = kernel.detach().clone(), []
-    trainer.optimizer.optimizer.register_step_pre_hook(lambda *_: seen.append(kernel.grad.clone()))
-    trainer.optimizer.optimizer.register_step_post_hook(lambda *_: seen.append(kernel.detach().clone()))
-    trainer.run()
+    by_hand.optimizer.optimizer.register_step_pre_hook(lambda *_: seen.append(kernel.grad.clone()))
+    by_hand.optimizer.optimizer.register_step_post_hook(lambda *_: seen.append(kernel.detach().clone()))
+    by_hand.run()
     momentum = torch.zeros_like(before)
     for step in range(4):
         gradient, after = seen[2 * step : 2 * step + 2]

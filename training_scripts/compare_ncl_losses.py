@@ -20,8 +20,9 @@ import ifl_hub  # noqa: F401  (registers the methods)
 from ifl_hub.data import ForgerySynthesizer
 from ifl_hub.files import write_atomically
 from ifl_hub.training import Recipe, load_recipe
-from ifl_hub.training.engine import LocalizationTrainer
+from ifl_hub.training.engine import Trainer
 from ifl_hub.training.sources import photo_pools
+from ifl_hub.training.task import build_task
 
 PLAIN_CROSS_ENTROPY = {"contour_weight": 0.0, "auxiliary_weights": [0.0, 0.0]}
 ARMS: dict[str, dict[str, Any]] = {
@@ -65,7 +66,7 @@ def run(arm: str, seed: int, arguments: argparse.Namespace) -> dict[str, float]:
     train_photos, validation_photos = photo_pools(arguments.pictures, recipe.pictures)
     train_data = ForgerySynthesizer(train_photos, recipe.crop_size, seed, recipe.mixture, length=MANY)
     validation_data = ForgerySynthesizer(validation_photos, VALIDATION_SIZE, VALIDATION_SEED, recipe.mixture)
-    LocalizationTrainer(recipe, train_data, validation_data, folder, arguments.workers).run()
+    Trainer(build_task(recipe), train_data, validation_data, folder, arguments.workers).run()
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     last = next(row for row in reversed(rows) if "pixel_auc" in row)
     return {name: last[name] for name in SCORES}

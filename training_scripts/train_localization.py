@@ -11,12 +11,8 @@ import sys
 from pathlib import Path
 
 import ifl_hub  # noqa: F401  (registers the methods)
-from ifl_hub.data import ForgerySynthesizer
 from ifl_hub.training import load_recipe
-from ifl_hub.training.engine import LocalizationTrainer
-from ifl_hub.training.sources import photo_pools
-
-MANY = 1 << 40  # the series of samples is endless; the recipe's steps decide how many are drawn
+from ifl_hub.training.engine import run_recipe
 
 
 def main() -> None:
@@ -31,11 +27,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         recipe = load_recipe(arguments.recipe, arguments.set)
-        train_photos, validation_photos = photo_pools(arguments.pictures, recipe.pictures)
-        train_data = ForgerySynthesizer(train_photos, recipe.crop_size, recipe.seed, recipe.mixture, length=MANY)
-        validation_data = ForgerySynthesizer(validation_photos, 256, recipe.seed + 1, recipe.mixture)
-        trainer = LocalizationTrainer(recipe, train_data, validation_data, arguments.out, arguments.workers)
-        final = trainer.run()
+        final = run_recipe(recipe, arguments.pictures, arguments.out, arguments.workers)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
     logging.info("weights: %s", final)

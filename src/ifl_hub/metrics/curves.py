@@ -132,6 +132,16 @@ def best_f1(forged: Counts, authentic: Counts) -> BestF1 | None:
     return BestF1(float(f1[best]), float(inverted.max()), int(hits[best]), int(false_alarms[best]))
 
 
+def error_rate_gap(hits: Counts, false_alarms: Counts, n_forged: int, n_authentic: int) -> NDArray[np.object_]:
+    """Miss rate minus false-alarm rate at each cut, times the number of forged and the number of authentic items.
+
+    Exact integers of any size, because the nearest cut is looked for and equal distances must not differ by rounding.
+    """
+    misses = n_forged - hits.astype(object)
+    gap: NDArray[np.object_] = misses * int(n_authentic) - false_alarms.astype(object) * int(n_forged)
+    return gap
+
+
 def equal_error_rate(forged: Counts, authentic: Counts, interpolated: bool = True) -> float | None:
     """Where the share of missed forged items equals the share of false alarms.
 
@@ -151,11 +161,9 @@ def equal_error_rate(forged: Counts, authentic: Counts, interpolated: bool = Tru
     n_forged, n_authentic = int(forged.sum()), int(authentic.sum())
     if not n_forged or not n_authentic:
         return None
-    false_alarms = np.concatenate([[0], np.cumsum(authentic[::-1])]).astype(np.int64)
-    misses = n_forged - np.concatenate([[0], np.cumsum(forged[::-1])]).astype(np.int64)
+    hits, false_alarms = (np.append(0, np.cumsum(counts[::-1])).astype(np.int64) for counts in (forged, authentic))
     false_alarm_rate = false_alarms / n_authentic
-    # Over the common denominator, because two equal distances must not differ by a rounding error.
-    gap = misses * n_authentic - false_alarms * n_forged  # falling, from above 0 to below
+    gap = error_rate_gap(hits, false_alarms, n_forged, n_authentic)  # falling, from above 0 to below
     if not interpolated:
         return float(false_alarm_rate[np.abs(gap).argmin()])
     after = int((gap <= 0).argmax())

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .curves import area_under_roc, average_precision, equal_error_rate, rank_scores
+from .curves import area_under_roc, average_precision, equal_error_rate, error_rate_gap, rank_scores
 from .definitions import IMAGE_KEYS, Definition, check_same_definition
 from .presets import get_definition
 from .results import add_counts, mean_of, with_reasons
@@ -144,9 +144,9 @@ def _flagged(scores: np.ndarray, ranking: Any, definition: Definition) -> np.nda
     if threshold == "eer":
         if not len(scores) or not ranking.forged.any() or not ranking.authentic.any():
             return np.zeros(len(scores), np.bool_)
-        false_alarm_rate = np.cumsum(ranking.authentic[::-1]) / ranking.authentic.sum()
-        miss_rate = 1 - np.cumsum(ranking.forged[::-1]) / ranking.forged.sum()
-        return scores >= ranking.values[::-1][np.abs(miss_rate - false_alarm_rate).argmin()]
+        hits, false_alarms = (np.cumsum(counts[::-1]) for counts in (ranking.forged, ranking.authentic))
+        gap = error_rate_gap(hits, false_alarms, ranking.forged.sum(), ranking.authentic.sum())
+        return scores >= ranking.values[::-1][np.abs(gap).argmin()]
     return scores >= threshold if definition.inclusive else scores > threshold
 
 

