@@ -6,12 +6,14 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from .checkpoints import DEFAULT_CHECKPOINT, checkpoint_path
 from .image_processing import IflImageProcessor
 from .modeling.auto import AutoModelForImageForgeryLocalization
+from .modeling.diff_forensics import DiffForensicsConfig, DiffForensicsForImageForgeryLocalization
 from .modeling.ncl import NclConfig, NclForImageForgeryLocalization
 from .modeling.safl_net import SaflNetConfig, SaflNetForImageForgeryLocalization
 from .modeling.sumi_ifl import SumiIflConfig, SumiIflForImageForgeryLocalization
 from .pipelines import ImageForgeryLocalizationPipeline
 
 LOCALIZATION_MODELS: dict[type[PreTrainedConfig], type[PreTrainedModel]] = {
+    DiffForensicsConfig: DiffForensicsForImageForgeryLocalization,
     NclConfig: NclForImageForgeryLocalization,
     SaflNetConfig: SaflNetForImageForgeryLocalization,
     SumiIflConfig: SumiIflForImageForgeryLocalization,
