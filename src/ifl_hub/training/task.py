@@ -11,7 +11,11 @@ from transformers import PreTrainedModel
 from .recipe import Recipe
 
 # Imported when a recipe asks for one: each needs packages that the others do not.
-_TASKS = {"localization": ".localization:LocalizationTask"}
+_TASKS = {
+    "denoising": ".denoising:DenoisingTask",
+    "distillation": ".distillation:DistillationTask",
+    "localization": ".localization:LocalizationTask",
+}
 
 
 class SampleSource(Protocol):
