@@ -1,7 +1,8 @@
-"""Simplex noise: equal to the `opensimplex` package, distributed as computed by hand, drawn as diffusers draws noise."""
+"""Simplex noise: equal to the `opensimplex` package, distributed as computed by hand, drawn as in diffusers."""
 
 import math
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -159,7 +160,7 @@ def test_most_power_lies_at_low_frequencies():
     radius = torch.hypot(*torch.meshgrid(*[torch.fft.fftfreq(256)] * 2, indexing="ij"))
     share = [power[..., (radius >= low) & (radius < high)].sum() / power.sum() for low, high in BANDS]
     assert share[0] > 0.4
-    assert all(first > second for first, second in zip(share[1:], share[2:], strict=False))
+    assert all(first > second for first, second in pairwise(share))
     assert 0.03 < sum(share[4:]) < 0.12  # above an eighth of a cycle a pixel
 
 

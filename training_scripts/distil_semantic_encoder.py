@@ -1,6 +1,7 @@
-"""Stage 0 of DiffForensics without the Hub: learn its encoder from a semantic-segmentation network, without labels.
+r"""Stage 0 of DiffForensics without the Hub: learn its encoder from a semantic-segmentation network, without labels.
 
-    python training_scripts/distil_semantic_encoder.py --pictures DIR --set teacher=FOLDER --out runs/diff-forensics-encoder
+    python training_scripts/distil_semantic_encoder.py --pictures DIR --set teacher=FOLDER \
+        --out runs/diff-forensics-encoder
 
 Run it again to continue after an interruption; under `accelerate launch` it uses several processes.
 """
@@ -18,7 +19,9 @@ from ifl_hub.training.engine import run_recipe
 def main() -> None:
     """Parse the command line and run the recipe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", default="diff_forensics_small_encoder", help="name of a shipped recipe, or a YAML file")
+    parser.add_argument(
+        "--recipe", default="diff_forensics_small_encoder", help="name of a shipped recipe, or a YAML file"
+    )
     parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="folders of photos")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe value")

@@ -18,7 +18,9 @@ from ifl_hub.training.engine import run_recipe
 def main() -> None:
     """Parse the command line and run the recipe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", default="diff_forensics_small_denoising", help="name of a shipped recipe, or a YAML file")
+    parser.add_argument(
+        "--recipe", default="diff_forensics_small_denoising", help="name of a shipped recipe, or a YAML file"
+    )
     parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="folders of photos")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe value")

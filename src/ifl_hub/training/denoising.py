@@ -85,7 +85,9 @@ class DenoisingTask:
     def validate(self, model: PreTrainedModel, data: SampleSource, folder: Path | None) -> dict[str, float]:
         """The loss, and that of each quarter of the schedule; sample i always gets the same timestep and noise."""
         count, total = self.recipe.validation_samples, self.scheduler.config["num_train_timesteps"]
-        errors, quarters, shown = [], [], []
+        shown_every = max(1, count // SHOWN)
+        errors: dict[int, list[float]] = {}
+        shown = []
         for index in range(count):
             step = (2 * index + 1) * total // (2 * count)
             clean = self.collate([data[index]])["pixel_values"].to(model.device)
@@ -93,14 +95,13 @@ class DenoisingTask:
             steps = torch.tensor([step], device=clean.device)
             noisy = self.scheduler.add_noise(clean, noise, steps)
             output = model(noisy, steps, labels=noise)
-            errors.append(output.loss.item())
-            quarters.append(4 * step // total + 1)
-            if index in range(count // (2 * SHOWN), count, max(1, count // SHOWN)):
+            errors.setdefault(4 * step // total + 1, []).append(output.loss.item())
+            if index % shown_every == shown_every // 2:
                 shown.append((clean, noisy, noise, output.predicted_noise))
         if folder is not None:
-            _sheet(shown).save(folder / "validation.png")
-        means = {f"quarter_{q}": float(np.mean([e for e, own in zip(errors, quarters, strict=True) if own == q])) for q in sorted(set(quarters))}
-        return {"denoising": float(np.mean(errors)), **means}
+            _sheet(shown[:SHOWN]).save(folder / "validation.png")
+        quarters = {f"quarter_{quarter}": float(np.mean(values)) for quarter, values in errors.items()}
+        return {"denoising": float(np.mean([error for values in errors.values() for error in values])), **quarters}
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
         """The weights, the processor in whose space pictures were diffused, and the schedule."""

@@ -40,7 +40,9 @@ class DistillationTask:
             raise ValueError("recipe: distillation needs a teacher: --set teacher=FOLDER or a Hub id")
         self.recipe = recipe
         self.processor = IflImageProcessor(**recipe.processor)
-        teacher = AutoModelForSemanticSegmentation.from_pretrained(existing_weights(recipe.teacher), dtype=torch.float32)
+        teacher = AutoModelForSemanticSegmentation.from_pretrained(
+            existing_weights(recipe.teacher), dtype=torch.float32
+        )
         self.teacher = teacher.eval().requires_grad_(False)
 
     def build_data(self, folders: Sequence[Path]) -> tuple[SampleSource, SampleSource]:

@@ -157,7 +157,7 @@ def edge_cues(
     padding: Literal["replicate", "zeros"] = "replicate",
     operator: Literal["mixed", "gradient_sum"] = "mixed",
 ) -> Tensor:
-    """g (eq. 2): absolute differences of neighbouring rows, and of neighbouring columns of the result.
+    """G (eq. 2): absolute differences of neighbouring rows, and of neighbouring columns of the result.
 
     A mixed second difference: a straight edge along an axis gives 0, a corner or a slanted edge does not.
 
@@ -250,7 +250,9 @@ class DiffForensicsPreTrainedModel(PreTrainedModel):
         """
         pretrained = AutoModel.from_pretrained(str(name_or_path), dtype=torch.float32)
         if not isinstance(pretrained, SegformerModel):
-            raise ValueError(f"{name_or_path} is a {type(pretrained).__name__}; the encoder takes a SegFormer's weights")
+            raise ValueError(
+                f"{name_or_path} is a {type(pretrained).__name__}; the encoder takes a SegFormer's weights"
+            )
         model: Any = getattr(self, self.base_model_prefix, self)
         model.encoder.load_state_dict(pretrained.state_dict())
 

@@ -137,7 +137,7 @@ class SimplexDDPMScheduler(DDPMScheduler):
             ValueError: If a timestep lies outside; -1 would silently be the last one.
         """
         steps = self.config["num_train_timesteps"]
-        if timesteps.numel() and not (0 <= int(timesteps.min()) and int(timesteps.max()) < steps):
+        if timesteps.numel() and not (int(timesteps.min()) >= 0 and int(timesteps.max()) < steps):
             raise ValueError(f"timesteps must lie in [0, {steps}), got {timesteps.tolist()}")
         return super().add_noise(original_samples.float(), noise.float(), timesteps).to(original_samples.dtype)
 

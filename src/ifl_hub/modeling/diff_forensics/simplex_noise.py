@@ -1,8 +1,8 @@
 """Fractal OpenSimplex noise in batches, as one sparse linear map of random gradients.
 
-Simplex noise is linear in the gradients that sit on the vertices of its lattice. For a fixed image size the map is fixed
-too: it is computed once, kept, and applied to all channels of a batch at once, so that the noise of a batch costs about
-as much as drawing normal numbers. Nothing here needs more than torch.
+Simplex noise is linear in the gradients that sit on the vertices of its lattice. For a fixed image size the map is
+fixed too: it is computed once, kept, and applied to all channels of a batch at once. Nothing here needs more than
+torch.
 """
 
 import math
@@ -113,7 +113,7 @@ def simplex_operator(
     octaves: int,
     persistence: float,
     shifted: bool = True,
-    device: torch.device = torch.device("cpu"),
+    device: torch.device | None = None,
 ) -> SimplexOperator:
     """Build the map of sum_k persistence^k noise(2^k frequency x); the last four are kept.
 
@@ -124,7 +124,7 @@ def simplex_operator(
         octaves: How many.
         persistence: Factor of the amplitude from one octave to the next.
         shifted: Whether octaves are shifted against each other; unshifted, all have a vertex at the top left pixel.
-        device: Where the map lies; the CPU computes it, in float64.
+        device: Where the map lies, by default the CPU, which computes it, in float64.
     """
     lattices, first = [], 0
     for octave in range(octaves):
@@ -143,10 +143,10 @@ def simplex_operator(
     number = occupied.cumsum(0, dtype=torch.int32) - 1
     bands = tuple(_numbered_band(*piece, number) for piece in pieces)
     present = occupied.split([lattice.size for lattice in lattices])
-    vertices = torch.cat(
-        [F.pad(lattice.vertices(own), (1, 0), value=k) for k, (lattice, own) in enumerate(zip(lattices, present))]
-    )
-    return SimplexOperator(width, bands, vertices).to(device)
+    used = [lattice.vertices(own) for lattice, own in zip(lattices, present, strict=True)]
+    vertices = torch.cat([F.pad(own, (1, 0), value=octave) for octave, own in enumerate(used)])
+    operator = SimplexOperator(width, bands, vertices)
+    return operator if device is None else operator.to(device)
 
 
 @dataclass(frozen=True)
@@ -234,9 +234,7 @@ class SimplexNoise:
 
     def __post_init__(self) -> None:
         if self.frequency <= 0 or self.persistence <= 0:
-            raise ValueError(
-                f"frequency and persistence must be above 0, got {self.frequency} and {self.persistence}"
-            )
+            raise ValueError(f"frequency and persistence must be above 0, got {self.frequency} and {self.persistence}")
         if self.octaves < 1 or self.jitter < 0:
             raise ValueError(f"octaves must be at least 1 and jitter 0, got {self.octaves} and {self.jitter}")
         if self.normalization not in ("unit_variance", "none"):
@@ -296,8 +294,10 @@ def _gradients(codes: Tensor) -> Tensor:
     """`(B, C, n)` int8, of which three bits count, to `(n, 2, B, C)` float32: (±5, ±2) or (±2, ±5), each as likely."""
     codes = codes.permute(2, 0, 1).contiguous()
     steep = (codes & 1) * 3
-    x, y = (5 - steep) * ((codes & 2) - 1), (2 + steep) * ((codes >> 1 & 2) - 1)
-    return torch.stack([x, y], 1).float()
+    gradients = torch.empty(len(codes), 2, *codes.shape[1:], device=codes.device)
+    gradients[:, 0] = (5 - steep).mul_((codes & 2).sub_(1))
+    gradients[:, 1] = (2 + steep).mul_((codes >> 1 & 2).sub_(1))
+    return gradients
 
 
 def _one_each(
