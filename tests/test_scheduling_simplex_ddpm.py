@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 diffusers = pytest.importorskip("diffusers")
 
-from ifl_hub import SimplexDDPMScheduler  # noqa: E402
+from ifl_hub import SimplexDDPMScheduler, SimplexNoise  # noqa: E402
 
 SHAPE = (2, 3, 24, 20)
 
@@ -42,9 +42,10 @@ def test_adding_noise_is_linear_and_can_be_undone(t, seed, factor):
 @pytest.mark.parametrize("t", [0, 30, 300, 999])
 def test_unit_data_and_unit_noise_stay_unit(t):
     scheduler = SimplexDDPMScheduler()
-    shape = (32, 3, 96, 96)
+    scheduler.simplex = SimplexNoise(frequency=1 / 8, octaves=3)  # more patches in a small picture
+    shape = (16, 3, 64, 64)
     data, noise = torch.randn(shape, generator=seeded()), scheduler.sample_noise(shape, seeded(1))
-    noisy = scheduler.add_noise(data, noise, torch.full((32,), t))
+    noisy = scheduler.add_noise(data, noise, torch.full((16,), t))
     assert noisy.std().item() == pytest.approx(1, abs=0.03)
 
 
@@ -129,7 +130,9 @@ def test_a_sampling_loop_of_diffusers_recovers_a_known_picture():
 def test_unnormalised_noise_keeps_its_amplitude():
     scheduler = SimplexDDPMScheduler(noise_normalization="none")
     assert scheduler.init_noise_sigma == pytest.approx(0.59197, abs=1e-5)
-    assert scheduler.sample_noise((16, 3, 96, 96), seeded()).std().item() == pytest.approx(0.592, rel=0.05)
+    assert scheduler.sample_noise((24, 3, 24, 24), seeded()).square().mean().sqrt().item() == pytest.approx(
+        0.592, rel=0.1
+    )
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -86,26 +86,27 @@ def test_the_variance_of_an_octave_is_the_closed_form():
 
 @pytest.mark.parametrize("octave", range(4))
 def test_each_octave_has_its_share(octave):
-    """Differences of sums of octaves, drawn from one state: octave k has deviation gamma^k sigma_0."""
-    shape, settings_ = (24, 3, 96, 96), {"frequency": 1 / 16, "persistence": 0.8, "normalization": "none"}
-    single = SimplexNoise(**{**settings_, "frequency": 2**octave / 16, "octaves": 1})(shape, seeded(octave))
-    assert single.std().item() * 0.8**octave == pytest.approx(0.8**octave * math.sqrt(OCTAVE_VARIANCE), rel=0.05)
-    assert SimplexNoise(**settings_, octaves=octave + 1).std == pytest.approx(
-        math.sqrt(OCTAVE_VARIANCE * sum(0.8 ** (2 * k) for k in range(octave + 1)))
-    )
+    """The squared weights of one octave sum to gamma^(2 k) times the variance of the first."""
+    operator = simplex_operator(72, 72, 1 / 6, 4, 0.8)
+    own = operator.vertices[:, 0] == octave
+    squares = torch.zeros(len(own))
+    for band in operator.bands:
+        squares.index_add_(0, band.index // 2, band.weight.square())
+    variance = squares[own].sum().item() * 29 / 2 / 72**2
+    assert variance == pytest.approx(0.8 ** (2 * octave) * OCTAVE_VARIANCE, rel=0.02)
 
 
 def test_unit_variance_zero_mean_bounded_and_uncorrelated_channels():
-    noise = SimplexNoise()((48, 3, 128, 128), seeded())
+    noise = SimplexNoise(frequency=1 / 8, jitter=8)((16, 3, 64, 64), seeded())
     assert noise.square().mean().sqrt().item() == pytest.approx(1, abs=0.03)
     assert abs(noise.mean().item()) < 0.05
-    plain = SimplexNoise(normalization="none")
+    plain = SimplexNoise(normalization="none")  # as its deviation depends on octaves and persistence alone
     assert plain.std == pytest.approx(0.59197, abs=1e-5)
     assert noise.abs().max().item() * plain.std <= 0.866 * sum(0.8**k for k in range(6))
     channels = noise.transpose(0, 1).flatten(1)
-    assert torch.corrcoef(channels).triu(1).abs().max() < 0.1
+    assert torch.corrcoef(channels).triu(1).abs().max() < 0.05
     samples = noise.flatten(1)
-    assert torch.corrcoef(samples).triu(1).abs().mean() < 0.2  # 48 fields, each of few independent patches
+    assert torch.corrcoef(samples).triu(1).abs().mean() < 0.1
 
 
 def test_jitter_makes_the_variance_nearly_the_same_everywhere():
@@ -134,11 +135,11 @@ def test_noise_is_linear_and_odd_in_the_gradients():
 def test_relabelling_the_gradients_keeps_the_law():
     from scipy.stats import ks_2samp
 
-    operator = simplex_operator(256, 256, 2**-3, 1, 1.0)
+    operator = simplex_operator(128, 128, 1 / 3, 1, 1.0)
     codes = torch.randint(8, (len(operator.vertices),), generator=seeded())
     table = torch.tensor([(5, 2), (2, 5), (-5, 2), (-2, 5), (5, -2), (2, -5), (-5, -2), (-2, -5)])
     relabelled = table[torch.randperm(8, generator=seeded(1))]
-    fields = [window(operator, gradients[codes].double(), 256, 256)[::13, ::13] for gradients in (table, relabelled)]
+    fields = [window(operator, gradients[codes], 128, 128)[::9, ::9] for gradients in (table, relabelled)]
     assert not torch.equal(*fields)
     assert ks_2samp(*(field.flatten().numpy() for field in fields)).pvalue > 0.01
 
@@ -155,16 +156,16 @@ def test_noise_is_continuous():
 
 
 def test_most_power_lies_at_low_frequencies():
-    noise = SimplexNoise()((8, 3, 256, 256), seeded()).double()
-    power = torch.fft.fft2(noise * torch.outer(*[torch.hann_window(256, dtype=torch.float64)] * 2)).abs().square()
-    radius = torch.hypot(*torch.meshgrid(*[torch.fft.fftfreq(256)] * 2, indexing="ij"))
+    noise = SimplexNoise(frequency=1 / 32, octaves=5, jitter=32)((8, 3, 128, 128), seeded()).double()
+    power = torch.fft.fft2(noise * torch.outer(*[torch.hann_window(128, dtype=torch.float64)] * 2)).abs().square()
+    radius = torch.hypot(*torch.meshgrid(*[torch.fft.fftfreq(128)] * 2, indexing="ij"))
     share = [power[..., (radius >= low) & (radius < high)].sum() / power.sum() for low, high in BANDS]
     assert share[0] > 0.4
     assert all(first > second for first, second in pairwise(share))
-    assert 0.03 < sum(share[4:]) < 0.12  # above an eighth of a cycle a pixel
+    assert 0.03 < sum(share[3:]) < 0.15  # above an eighth of a cycle a pixel
 
 
-BANDS = [(0, 1 / 64), (1 / 64, 1 / 32), (1 / 32, 1 / 16), (1 / 16, 1 / 8), (1 / 8, 1 / 4), (1 / 4, 1)]
+BANDS = [(0, 1 / 32), (1 / 32, 1 / 16), (1 / 16, 1 / 8), (1 / 8, 1 / 4), (1 / 4, 1)]
 
 
 # -- drawing -----------------------------------------------------------------------------------------------------------
@@ -172,7 +173,7 @@ BANDS = [(0, 1 / 64), (1 / 64, 1 / 32), (1 / 32, 1 / 16), (1 / 16, 1 / 8), (1 / 
 small = SimplexNoise(frequency=1 / 8, octaves=3, jitter=5)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(batch=st.integers(1, 3), channels=st.integers(1, 4), height=st.integers(1, 40), width=st.integers(1, 40))
 def test_any_size(batch, channels, height, width):
     noise = small((batch, channels, height, width), seeded())

@@ -27,7 +27,7 @@ from ifl_hub.training.sources import photo_pools
 from ifl_hub.training.task import SampleSource, build_task
 
 ARMS: dict[str, str | None] = {"no pre-training": None, "Gaussian": "gaussian", "simplex": "simplex"}
-BUDGET = ("crop_size=96", "batch_size=8", "warmup_steps=20", "ema_decay=0.95", "validation_samples=100")
+BUDGET = ("crop_size=96", "batch_size=8", "warmup_steps=20", "ema_decay=0.95", "validation_samples=60")
 VALIDATION_SEED = 1_000_003
 MANY = 1 << 40  # the series of samples is endless
 SCORES = ("pixel_auc", "pixel_f1", "authentic_fpr")
