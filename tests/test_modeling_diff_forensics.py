@@ -56,6 +56,14 @@ def test_the_papers_shape():
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(27.7e6, rel=0.01)  # spec 1.4
 
 
+def test_the_decoder_reads_segformers_hidden_states():
+    model, (pixels, _) = build(), pictures()
+    expected = model.diff_forensics.encoder(pixels, output_hidden_states=True).hidden_states
+    actual = model.diff_forensics._encode(pixels)
+    assert len(actual) == len(expected) == 4
+    assert all(torch.equal(*pair) for pair in zip(actual, expected, strict=True))
+
+
 def test_small_fits_the_embedded_checkpoint():
     with torch.device("meta"):
         model = DiffForensicsForImageForgeryLocalization(DiffForensicsConfig.small())

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -178,3 +180,11 @@ def test_diffusers_own_schedulers_read_and_write_its_configuration(other, tmp_pa
 def test_impossible_values_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         SimplexDDPMScheduler(**options)
+
+
+def test_the_examples_of_the_page_run():
+    page = (Path(__file__).parent.parent / "docs" / "diff_forensics.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    assert len(examples) == 2
+    for example in examples:
+        exec(compile(example, "docs/diff_forensics.md", "exec"), {})

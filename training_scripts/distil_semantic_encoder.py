@@ -31,7 +31,7 @@ def main() -> None:
     try:
         recipe = load_recipe(arguments.recipe, arguments.set)
         final = run_recipe(recipe, arguments.pictures, arguments.out, arguments.workers)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     logging.info("weights: %s", final)
 

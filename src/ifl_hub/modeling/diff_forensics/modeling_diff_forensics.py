@@ -284,8 +284,15 @@ class DiffForensicsModel(DiffForensicsPreTrainedModel):
         """
         pixels = pad_reflect(pixel_values, self.config.size_divisor)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self._encoder_is_trained()):
-            features = self.encoder(pixels, output_hidden_states=True).hidden_states
+            features = self._encode(pixels)
         return DiffForensicsModelOutput(decoder_features=self.decoder(features, timesteps))
+
+    def _encode(self, pixels: Tensor) -> list[Tensor]:
+        """The four levels. `output_hidden_states` would give them too, but leaves hooks that cannot be pickled."""
+        features = [pixels]
+        for stage in self.encoder.stages:
+            features.append(stage(features[-1]))
+        return features[1:]
 
     def _encoder_is_trained(self) -> bool:
         return next(self.encoder.parameters()).requires_grad

@@ -26,7 +26,7 @@ _SCALE = 47.0
 OCTAVE_VARIANCE = (29 / 2) / _SCALE**2 * math.pi * 2**10 / (90 * math.sqrt(3))
 # Octave k is shifted by k + 1 times this: unshifted, all octaves have a vertex, where noise is always 0, at (0, 0).
 _SHIFT = (0.7548776662466927, 0.5698402909980532)
-_BAND = 8  # rows that are computed together: their gradients and their noise stay in the processor's cache
+_BAND = 16  # rows that are computed together: their gradients and their noise stay in the processor's cache
 
 
 def lattice_weights(points: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,8 +143,8 @@ def simplex_operator(
     number = occupied.cumsum(0, dtype=torch.int32) - 1
     bands = tuple(_numbered_band(*piece, number) for piece in pieces)
     present = occupied.split([lattice.size for lattice in lattices])
-    used = [lattice.vertices(own) for lattice, own in zip(lattices, present, strict=True)]
-    vertices = torch.cat([F.pad(own, (1, 0), value=octave) for octave, own in enumerate(used)])
+    coordinates = [lattice.vertices(own) for lattice, own in zip(lattices, present, strict=True)]
+    vertices = torch.cat([F.pad(own, (1, 0), value=octave) for octave, own in enumerate(coordinates)])
     operator = SimplexOperator(width, bands, vertices)
     return operator if device is None else operator.to(device)
 
