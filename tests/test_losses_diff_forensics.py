@@ -36,7 +36,7 @@ def test_predicting_nothing_costs_the_noises_variance():
     assert denoising_loss(noise.bfloat16(), noise.bfloat16()).item() == 0
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(seed=seeds)
 def test_equal_weights_give_torchs_cross_entropy(seed):
     labels = random_labels(seed, 2, 5, 6)
@@ -58,7 +58,7 @@ def test_cross_entropy_by_hand_and_of_huge_logits():
 # -- eq. 6 -------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(seed=seeds, smooth=st.floats(0, 2), reduction=st.sampled_from(["sample", "batch"]))
 def test_dice_lies_between_0_and_1_and_is_0_for_the_truth(seed, smooth, reduction):
     generator = torch.Generator().manual_seed(seed)
@@ -105,7 +105,7 @@ def test_sums_are_in_float32_whatever_comes_in():
 # -- eq. 7 -------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(seed=seeds, kernel=st.sampled_from([3, 5, 7]))
 def test_edge_labels_are_pixels_whose_square_holds_both(seed, kernel):
     labels = random_labels(seed, 1, 9, 11, ignored=0.02)

@@ -84,7 +84,7 @@ def sinusoidal_embedding(timesteps: Tensor, length: int) -> Tensor:
     """
     half = length // 2
     steps = torch.arange(half, dtype=torch.float32, device=timesteps.device)
-    angles = timesteps.float()[:, None] * torch.exp(-math.log(_LONGEST_WAVE) / (half - 1) * steps)
+    angles = timesteps.float()[:, None] * torch.exp(-math.log(_LONGEST_WAVE) * steps / (half - 1))
     return torch.cat([angles.sin(), angles.cos()], 1)
 
 
@@ -403,15 +403,17 @@ class DiffForensicsForImageForgeryLocalization(DiffForensicsPreTrainedModel):
         """
         check_inputs(pixel_values, labels)
         if timesteps is None:
-            timesteps = torch.full((len(pixel_values),), self.config.fixed_timestep, device=pixel_values.device)
+            timesteps = torch.full(pixel_values.shape[:1], self.config.fixed_timestep, device=pixel_values.device)
         size = pixel_values.shape[-2:]
         features = self.diff_forensics(pixel_values, timesteps).decoder_features
-        output = DiffForensicsOutput(
-            logits=_to_pixels(self.localization_head(features[0]), DECODER_STRIDES[0], size),
-            image_logits=self.detection_head(features[0].mean((2, 3))),
-            edge_probabilities=self._edge_maps(features, size),
-        )
-        return output if labels is None else self._add_objective(output, labels, image_targets)
+        logits = _to_pixels(self.localization_head(features[0]), DECODER_STRIDES[0], size)
+        image_logits = self.detection_head(features[0].mean((2, 3)))
+        edges = self._edge_maps(features, size)
+        output = DiffForensicsOutput(logits=logits, image_logits=image_logits, edge_probabilities=edges)
+        if labels is None:
+            return output
+        targets = (labels == 1).flatten(1).any(1) if image_targets is None else image_targets
+        return self._add_objective(output, self._terms(logits, image_logits, edges, labels, targets))
 
     def _edge_maps(self, features: Sequence[Tensor], size: torch.Size) -> Tensor | None:
         """f_k^e (eq. 3), upsampled after the sigmoid as the equation says."""
@@ -421,25 +423,26 @@ class DiffForensicsForImageForgeryLocalization(DiffForensicsPreTrainedModel):
         ]
         return torch.cat(maps, 1) if maps else None
 
-    def _add_objective(
-        self, output: DiffForensicsOutput, labels: Tensor, image_targets: Tensor | None
-    ) -> DiffForensicsOutput:
-        """Fill in the loss of eq. 9, L = alpha (L_seg + L_edg) + beta L_clf, and its terms."""
-        config, targets = self.config, image_targets
-        if targets is None:
-            targets = (labels == 1).flatten(1).any(1)
-        weights = {"segmentation": config.localization_weight, "detection": config.detection_weight}
+    def _terms(
+        self, logits: Tensor, image_logits: Tensor, edges: Tensor | None, labels: Tensor, targets: Tensor
+    ) -> dict[str, Tensor]:
+        """L_seg (eq. 4), L_clf (eq. 8) and, where there are edge maps, L_edg (eq. 7)."""
+        config = self.config
+        image_weights = (config.forged_image_weight, config.authentic_image_weight)
         terms = {
-            "segmentation": self._segmentation_term(output.logits, labels),
-            "detection": detection_loss(
-                output.image_logits, targets, config.forged_image_weight, config.authentic_image_weight
-            ),
+            "segmentation": self._segmentation_term(logits, labels),
+            "detection": detection_loss(image_logits, targets, *image_weights),
         }
-        if output.edge_probabilities is not None:
-            weights["edge"] = config.localization_weight
+        if edges is not None:
             used = [weight for weight in config.edge_weights if weight]
             options = (used, config.edge_kernel_size, config.dice_smooth, config.dice_reduction)
-            terms["edge"] = edge_loss(output.edge_probabilities, labels, *options)
+            terms["edge"] = edge_loss(edges, labels, *options)
+        return terms
+
+    def _add_objective(self, output: DiffForensicsOutput, terms: dict[str, Tensor]) -> DiffForensicsOutput:
+        """Fill in the loss of eq. 9, L = alpha (L_seg + L_edg) + beta L_clf, and its terms."""
+        alpha, beta = self.config.localization_weight, self.config.detection_weight
+        weights = {"segmentation": alpha, "edge": alpha, "detection": beta}
         return replace(  # and not an assignment: a ModelOutput keeps the order in which its fields were set
             output,
             loss=torch.stack([weights[name] * term for name, term in terms.items()]).sum(),  # eq. 9

@@ -304,7 +304,9 @@ def _one_each(
     generator: torch.Generator | Sequence[torch.Generator] | None, batch: int, device: torch.device
 ) -> list[torch.Generator | None]:
     """A generator for each sample: the given ones, or the same one for all, which then draw one after the other."""
-    each = [generator] * batch if generator is None or isinstance(generator, torch.Generator) else list(generator)
+    each: list[torch.Generator | None] = (
+        [generator] * batch if isinstance(generator, torch.Generator | None) else [*generator]
+    )
     if len(each) != batch:
         raise ValueError(f"{len(each)} generators for a batch of {batch}: give one, or one for each sample")
     for one in each:
