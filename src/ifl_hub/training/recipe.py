@@ -24,7 +24,7 @@ class Recipe:
         shape: Constructor of the config: `"paper"` for its defaults, or a class method such as `"small"`, `"tiny"`.
         config: Overrides of single config fields.
         task: What is learnt: `"localization"`, `"face_classification"`, or a stage of one method, such as
-            `"semantic_alignment"`.
+            `"semantic_alignment"` or `"denoising"`.
         options: What else the task wants to know, by name; each task's class says what it takes.
         weights: A checkpoint to go on from (fine-tuning): an embedded one, a folder or a Hub id. Its shape stays.
         encoder_weights: Where a method with a pre-trained encoder takes its weights from: a folder, a Hub id, or
