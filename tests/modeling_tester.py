@@ -1,4 +1,4 @@
-"""The shared model tester: what every localization method must do, whatever the method.
+"""The shared model tester: what every method must do, whether it localizes or classifies.
 
 A method's test class subclasses `ModelTesterMixin`, names its two classes and says what it is capable of; 10 to 60
 lines. The properties come from the public contract, from transformers' loading (which builds on the meta device) and
@@ -26,13 +26,11 @@ from ifl_hub import AutoModelForImageForgeryLocalization
 METADATA = ("_name_or_path", "transformers_version")
 
 
-class RandomPictures(Dataset):
-    """Noise with random masks; `copies` repeats the first picture, so that the batch a step sees never differs."""
+class Pictures(Dataset):
+    """A batch of inputs, picture by picture; `copies` repeats the first, so that no two batches differ."""
 
-    def __init__(self, length, size, copies=False):
-        generator = torch.Generator().manual_seed(0)
-        self.pixels = torch.rand(length, 3, size, size, generator=generator) * 2 - 1
-        self.labels = (torch.rand(length, size, size, generator=generator) < 0.3).long()
+    def __init__(self, inputs, copies=False):
+        self.pixels, self.labels = inputs["pixel_values"], inputs["labels"]
         self.copies = copies
 
     def __len__(self):
@@ -50,6 +48,12 @@ class ModelTesterMixin:
     model_class: ClassVar[type]
     # Names of `output.loss_terms` under the default configuration.
     loss_terms: ClassVar[set[str]]
+    # Whether labels are masks and logits maps; a classifier overrides the four members below.
+    localizes = True
+    auto_class: ClassVar[type] = AutoModelForImageForgeryLocalization
+    label_names: ClassVar[tuple[str, str]] = ("authentic", "forged")
+    # The layer whose bias moves every logit alike.
+    last_layer = "mask_classifier"
     # Whether the method has a detection head, `image_logits` (B, 1).
     has_image_logits = False
     # Smallest side that the method accepts, and the size that tests use where any would do.
@@ -82,6 +86,9 @@ class ModelTesterMixin:
             "labels": (torch.rand(batch, height, width, generator=generator) < 0.4).long(),
         }
 
+    def logits_shape(self, batch, height, width):
+        return (batch, 1, height, width)
+
     def make_trained_model(self, **overrides):
         """A model none of whose parameters and buffers has the value it was initialised with."""
         model = self.make_model(**overrides)
@@ -92,6 +99,10 @@ class ModelTesterMixin:
             else:
                 tensor.add_(1)
         return model
+
+    def skip_unless(self, capable):
+        if not capable:
+            pytest.skip("the method says so")
 
     def gradients(self, model, seed=7, **inputs):
         """Loss and gradients of one training step, the same random numbers each time."""
@@ -106,7 +117,7 @@ class ModelTesterMixin:
     def test_tiny_has_at_most_half_a_million_parameters_and_works_at_64_px(self):
         model = self.make_model()
         assert sum(parameter.numel() for parameter in model.parameters()) <= 500_000
-        assert model(torch.zeros(1, 3, 64, 64)).logits.shape == (1, 1, 64, 64)
+        assert model(torch.zeros(1, 3, 64, 64)).logits.shape == self.logits_shape(1, 64, 64)
 
     def test_one_output_type_whatever_the_arguments(self):
         model, inputs = self.make_model(), self.make_inputs()
@@ -121,10 +132,11 @@ class ModelTesterMixin:
         for output in (without, with_labels):
             if self.has_image_logits:
                 assert output.image_logits.shape == (2, 1)
-            else:
+            elif self.localizes:
                 assert output.image_logits is None
 
     def test_image_targets_are_part_of_the_signature(self):
+        self.skip_unless(self.localizes)
         inputs = self.make_inputs()
         loss = self.make_model()(**inputs, image_targets=torch.tensor([0, 1])).loss
         assert torch.isfinite(loss)
@@ -152,6 +164,10 @@ class ModelTesterMixin:
             model(inputs["pixel_values"][:, :1])
         with pytest.raises(ValueError, match="pixel_values"):
             model(inputs["pixel_values"][0])
+
+    def test_masks_of_another_shape_are_refused_with_the_one_that_fits(self):
+        self.skip_unless(self.localizes)
+        model, inputs = self.make_model(), self.make_inputs()
         size = self.usual_size
         for labels in (inputs["labels"][:, :-1], inputs["labels"][:1], inputs["labels"][:, None]):
             with pytest.raises(ValueError, match=rf"labels must be .*\(2, {size}, {size}\)"):
@@ -165,7 +181,7 @@ class ModelTesterMixin:
         sides = st.integers(self.minimum_size, 70)
         height, width, batch = data.draw(sides), data.draw(sides), data.draw(st.integers(1, 2))
         output = self.make_model()(**self.make_inputs(batch, height, width))
-        assert output.logits.shape == (batch, 1, height, width)
+        assert output.logits.shape == self.logits_shape(batch, height, width)
         assert torch.isfinite(output.logits).all()
         assert torch.isfinite(output.loss)
 
@@ -181,10 +197,10 @@ class ModelTesterMixin:
         assert torch.equal(logits[0], logits[1])
         assert torch.equal(logits[0], logits[2])
 
-    def test_the_mask_classifiers_bias_moves_every_logit_alike(self):
+    def test_the_last_layers_bias_moves_every_logit_alike(self):
         model, pixels = self.make_model(), self.make_inputs(height=29)["pixel_values"]
         before = model(pixels).logits
-        model.mask_classifier.bias.data += 1.5
+        getattr(model, self.last_layer).bias.data += 1.5
         torch.testing.assert_close(model(pixels).logits, before + 1.5, rtol=1e-4, atol=1e-4)
 
     def test_evaluation_is_deterministic(self):
@@ -194,8 +210,7 @@ class ModelTesterMixin:
         assert torch.equal(first.loss, second.loss)
 
     def test_images_of_a_batch_do_not_influence_each_other(self):
-        if not self.is_batch_invariant:
-            pytest.skip("the method says so")
+        self.skip_unless(self.is_batch_invariant)
         model, pixels = self.make_trained_model(), self.make_inputs(batch=3, height=29)["pixel_values"]
         together = model(pixels).logits
         alone = torch.cat([model(image[None]).logits for image in pixels])
@@ -224,6 +239,7 @@ class ModelTesterMixin:
 
     @pytest.mark.parametrize("mask", ["all ignored", "empty", "full", "one pixel", "one image ignored", "border"])
     def test_degenerate_masks_give_a_finite_loss_and_gradients(self, mask):
+        self.skip_unless(self.localizes)
         model, inputs = self.make_model(), self.make_inputs()
         labels = torch.full_like(inputs["labels"], {"all ignored": 255, "full": 1}.get(mask, 0))
         if mask == "one pixel":
@@ -240,7 +256,8 @@ class ModelTesterMixin:
     @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32], ids=str)
     def test_the_integer_type_of_the_labels_does_not_matter(self, dtype):
         model, inputs = self.make_model(), self.make_inputs()
-        inputs["labels"][:, :4] = 255
+        if self.localizes:
+            inputs["labels"][:, :4] = 255
         expected, _ = self.gradients(model, **inputs)
         actual, _ = self.gradients(model, pixel_values=inputs["pixel_values"], labels=inputs["labels"].to(dtype))
         assert torch.equal(actual, expected)
@@ -266,8 +283,7 @@ class ModelTesterMixin:
         assert all(torch.isfinite(p.grad).all() for p in model.parameters())
 
     def test_activation_checkpointing_changes_memory_and_nothing_else(self):
-        if not self.supports_activation_checkpointing:
-            pytest.skip("the method says so")
+        self.skip_unless(self.supports_activation_checkpointing)
         inputs = self.make_inputs()
 
         def step(model):
@@ -306,8 +322,8 @@ class ModelTesterMixin:
 
     def test_labels_are_named(self):
         config = self.make_config()
-        assert config.id2label == {0: "authentic", 1: "forged"}
-        assert config.label2id == {"authentic": 0, "forged": 1}
+        assert config.id2label == dict(enumerate(self.label_names))
+        assert config.label2id == {name: index for index, name in enumerate(self.label_names)}
         assert self.make_config(id2label={0: "a", 1: "b"}).label2id == {"a": 0, "b": 1}
 
     def test_every_field_is_documented(self):
@@ -366,7 +382,7 @@ class ModelTesterMixin:
         model = self.make_trained_model()
         model.save_pretrained(tmp_path)
         assert (tmp_path / "model.safetensors").exists()
-        for auto_class in (self.model_class, AutoModel, AutoModelForImageForgeryLocalization):
+        for auto_class in (self.model_class, AutoModel, self.auto_class):
             loaded, report = auto_class.from_pretrained(tmp_path, output_loading_info=True)
             assert type(loaded) is self.model_class
             assert not any(report.values()), report
@@ -430,8 +446,7 @@ class ModelTesterMixin:
         torch.testing.assert_close(exported(other).logits, model(other).logits)
 
     def test_export_with_dynamic_batch_and_sizes(self):
-        if self.smallest_dynamic_export is None:
-            pytest.skip("the method says so")
+        self.skip_unless(self.smallest_dynamic_export is not None)
         model, pixels = self.make_model(), self.make_inputs(height=37, width=50)["pixel_values"]
         sizes = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
         exported = torch.export.export(model, (pixels,), dynamic_shapes=(sizes,)).module()
@@ -448,7 +463,7 @@ class ModelTesterMixin:
         def mean_probability(prediction):
             predictions = prediction.predictions
             logits = predictions[0] if self.has_image_logits else predictions  # Trainer unpacks a single output
-            assert logits.shape == (len(data), 1, *prediction.label_ids.shape[1:])
+            assert logits.shape == self.logits_shape(*data.pixels[:, 0].shape)
             assert np.array_equal(prediction.label_ids, data.labels.numpy())
             return {"mean_probability": float((1 / (1 + np.exp(-logits))).mean())}
 
@@ -460,9 +475,8 @@ class ModelTesterMixin:
         pytest.importorskip("accelerate")
         model = self.make_model()
         before = copy.deepcopy(model.state_dict())
-        trainer = self.train(
-            tmp_path, model, RandomPictures(4, self.usual_size), per_device_train_batch_size=2, max_steps=2
-        )
+        data = Pictures(self.make_inputs(batch=4))
+        trainer = self.train(tmp_path, model, data, per_device_train_batch_size=2, max_steps=2)
         metrics = trainer.evaluate()
         assert np.isfinite(metrics["eval_loss"])
         assert 0 < metrics["eval_mean_probability"] < 1
@@ -476,8 +490,8 @@ class ModelTesterMixin:
             trainer = self.train(
                 tmp_path,
                 model,
-                RandomPictures(4, self.usual_size, copies=True),
-                per_device_train_batch_size=4 // accumulation,
+                Pictures(self.make_inputs(batch=8), copies=True),
+                per_device_train_batch_size=8 // accumulation,
                 gradient_accumulation_steps=accumulation,
                 max_steps=1,
             )

@@ -4,24 +4,29 @@ import importlib
 from pathlib import Path
 
 import pytest
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, BertConfig
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification, BertConfig
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from ifl_hub import AutoModelForImageForgeryLocalization, IflImageProcessor
-from ifl_hub.registration import LOCALIZATION_MODELS, register
+from ifl_hub import AutoModelForImageForgeryLocalization, FaceImageProcessor, IflImageProcessor
+from ifl_hub.registration import FACE_CLASSIFICATION_MODELS, LOCALIZATION_MODELS, register
 from modeling_tester import ModelTesterMixin
 
-METHODS = list(LOCALIZATION_MODELS.items())
+METHODS = [*LOCALIZATION_MODELS.items(), *FACE_CLASSIFICATION_MODELS.items()]
 each_method = pytest.mark.parametrize(("config_class", "model_class"), METHODS, ids=[c.model_type for c, _ in METHODS])
 
 
+def is_localizer(config_class):
+    return config_class in LOCALIZATION_MODELS
+
+
 @each_method
-@pytest.mark.parametrize("auto_class", [AutoModel, AutoModelForImageForgeryLocalization])
-def test_auto_classes_build_and_load_the_method(auto_class, config_class, model_class, tmp_path):
-    model = auto_class.from_config(config_class.tiny())
-    assert type(model) is model_class
-    model.save_pretrained(tmp_path)
-    assert type(auto_class.from_pretrained(tmp_path)) is model_class
+def test_auto_classes_build_and_load_the_method(config_class, model_class, tmp_path):
+    of_task = AutoModelForImageForgeryLocalization if is_localizer(config_class) else AutoModelForImageClassification
+    for auto_class in (AutoModel, of_task):
+        model = auto_class.from_config(config_class.tiny())
+        assert type(model) is model_class
+        model.save_pretrained(tmp_path)
+        assert type(auto_class.from_pretrained(tmp_path)) is model_class
 
 
 @each_method
@@ -34,10 +39,11 @@ def test_the_configuration_is_found_by_its_type(config_class, model_class, tmp_p
 
 @each_method
 def test_the_image_processor_is_found_beside_the_model_whatever_the_backend(config_class, model_class, tmp_path):
+    processor = IflImageProcessor if is_localizer(config_class) else FaceImageProcessor
     config_class.tiny().save_pretrained(tmp_path)
-    IflImageProcessor().save_pretrained(tmp_path)
-    assert type(AutoImageProcessor.from_pretrained(tmp_path)) is IflImageProcessor
-    assert type(AutoImageProcessor.from_pretrained(tmp_path, backend="pil")) is IflImageProcessor
+    processor().save_pretrained(tmp_path)
+    assert type(AutoImageProcessor.from_pretrained(tmp_path)) is processor
+    assert type(AutoImageProcessor.from_pretrained(tmp_path, backend="pil")) is processor
 
 
 @each_method
@@ -49,9 +55,10 @@ def test_the_method_has_a_subclass_of_the_shared_model_tester(config_class, mode
 
 
 def test_registering_again_changes_nothing():
-    before = PIPELINE_REGISTRY.supported_tasks["image-forgery-localization"]
+    tasks = ("image-forgery-localization", "deepfake-detection")
+    before = [PIPELINE_REGISTRY.supported_tasks[task] for task in tasks]
     register()
-    assert PIPELINE_REGISTRY.supported_tasks["image-forgery-localization"] is before
+    assert all(PIPELINE_REGISTRY.supported_tasks[task] is old for task, old in zip(tasks, before, strict=True))
 
 
 def test_another_kind_of_model_is_refused_by_name():
@@ -73,6 +80,6 @@ def test_the_private_names_of_transformers_that_the_auto_class_builds_on_are_the
     mapping = AutoModelForImageForgeryLocalization._model_mapping
     assert isinstance(mapping, auto_factory._LazyAutoMapping)
     assert isinstance(configuration_auto.CONFIG_MAPPING_NAMES, dict)
-    assert {config for config, _ in METHODS} == set(mapping.keys())
+    assert set(LOCALIZATION_MODELS) == set(mapping.keys())
     # Ours alone: transformers' own mapping of AutoModel is another object.
     assert mapping is not AutoModel._model_mapping

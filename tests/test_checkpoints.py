@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from transformers import AutoConfig, AutoImageProcessor
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
 from ifl_hub import AutoModelForImageForgeryLocalization, checkpoint_path, list_checkpoints
 from ifl_hub.files import file_sha256
@@ -14,7 +14,12 @@ from ifl_hub.training.pictures import load_manifest, manifest_table
 
 ROOT = Path(__file__).parent.parent
 NAMES = sorted(list_checkpoints())
-LARGEST = {"sumi-ifl-small": 5_000_000, "safl-net-lite0": 16_000_000}
+LARGEST = {"sumi-ifl-small": 5_000_000, "safl-net-lite0": 16_000_000, "exposing-deception-small": 8_000_000}
+#: Auto class and image processor by the task that a checkpoint was trained for.
+KINDS = {
+    "localization": (AutoModelForImageForgeryLocalization, "IflImageProcessor"),
+    "face-classification": (AutoModelForImageClassification, "FaceImageProcessor"),
+}
 
 
 def test_together_they_keep_the_package_small():
@@ -25,10 +30,11 @@ def test_together_they_keep_the_package_small():
 class TestCheckpoint:
     def test_loads_through_the_auto_classes(self, name):
         folder = checkpoint_path(name)
-        model = AutoModelForImageForgeryLocalization.from_pretrained(folder)
+        auto_class, processor = KINDS[list_checkpoints()[name].get("task", "localization")]
+        model = auto_class.from_pretrained(folder)
         assert model.config.model_type == AutoConfig.from_pretrained(folder).model_type
         assert model.num_parameters() == list_checkpoints()[name]["parameters"]
-        assert type(AutoImageProcessor.from_pretrained(folder)).__name__ == "IflImageProcessor"
+        assert type(AutoImageProcessor.from_pretrained(folder)).__name__ == processor
 
     def test_is_small_and_is_the_file_that_was_trained(self, name):
         weights = Path(checkpoint_path(name)) / "model.safetensors"

@@ -10,7 +10,8 @@ from torch import nn
 from transformers import EfficientNetConfig, EfficientNetModel
 
 from ifl_hub import SaflNetConfig, SaflNetForImageForgeryLocalization, SaflNetForSemanticAlignment
-from ifl_hub.modeling.safl_net.modeling_safl_net import SaflNetDifferenceConvolution, SaflNetEfficientNetEncoder
+from ifl_hub.modeling.efficientnet_levels import EfficientNetLevels
+from ifl_hub.modeling.safl_net.modeling_safl_net import SaflNetDifferenceConvolution
 from modeling_tester import ModelTesterMixin
 
 B7_LEVELS = (32, 48, 80, 224, 640)
@@ -474,7 +475,7 @@ def test_lite0_fits_the_embedded_checkpoint():
         model = SaflNetForImageForgeryLocalization(SaflNetConfig.lite0())
     assert sum(p.numel() for p in model.parameters()) * 4 <= 16e6
     assert not any(".squeeze_excite." in name for name in model.state_dict())
-    assert isinstance(model.encoder, SaflNetEfficientNetEncoder)
+    assert isinstance(model.encoder, EfficientNetLevels)
 
 
 def test_small_has_the_size_its_docstring_says():

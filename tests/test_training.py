@@ -136,7 +136,7 @@ def test_plain_sgd_on_the_poly_schedule(tmp_path):
 
 
 def test_the_step_schedule_halves_the_rate_after_the_warm_up(tmp_path):
-    trainer(tmp_path, recipe(schedule="step", halving_steps=20, warmup_steps=4, steps=60, validation_every=60)).run()
+    trainer(tmp_path, recipe(schedule="halving", halving_steps=20, warmup_steps=4, steps=60, validation_every=60)).run()
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     rates = [row["learning_rate"] * 20 / 1e-2 for row in rows if "learning_rate" in row]  # sums over 20 steps
     assert rates == pytest.approx([0.25 + 0.5 + 0.75 + 1 + 16, 4 + 16 / 2, 4 / 2 + 16 / 4])
@@ -203,7 +203,7 @@ def test_overrides_reach_into_mappings_and_keep_their_types():
         ("ema_decay=1", "ema_decay"),
         ("optimizer=adam", "adamw, sgd"),
         ("schedule=linear", "cosine, poly, step"),
-        ("schedule=step", "belong together"),
+        ("schedule=halving", "belong together"),
         ("halving_steps=5", "belong together"),
     ],
 )

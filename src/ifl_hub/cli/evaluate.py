@@ -8,7 +8,7 @@ import typer
 
 from ..checkpoints import DEFAULT_CHECKPOINT
 from .errors import CommandError
-from .localize import silence_libraries
+from .job import silence_libraries
 from .models import find_model
 
 if TYPE_CHECKING:

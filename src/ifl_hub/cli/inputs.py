@@ -28,7 +28,7 @@ class Picture:
     relative: Path
 
 
-def collect_pictures(named: Sequence[Path], out: Path) -> list[Picture]:
+def collect_pictures(named: Sequence[Path], out: Path, suffixes: Sequence[str] = PHOTO_SUFFIXES) -> list[Picture]:
     """The pictures of files and folders, each once, folders in the order of their paths.
 
     Hidden files and the results of an earlier run below `out` are left out of folders.
@@ -38,22 +38,25 @@ def collect_pictures(named: Sequence[Path], out: Path) -> list[Picture]:
     """
     pictures: dict[Path, Picture] = {}
     for path in named:
-        found = _walk(path.resolve(), out.resolve()) if path.is_dir() else [Picture(path.absolute(), Path(path.name))]
+        if path.is_dir():
+            found = list(_walk(path.resolve(), out.resolve(), suffixes))
+        else:
+            found = [Picture(path.absolute(), Path(path.name))]
         for picture in found:
             pictures.setdefault(picture.path.resolve(), picture)
     if not any(picture.path.exists() for picture in pictures.values()):
         missing = [path for path in named if not path.exists()]
         if missing:
             raise CommandError(f"{missing[0]}: no such file or folder")
-        raise CommandError(f"{named[0]}: no picture in this folder (looked for {', '.join(PHOTO_SUFFIXES)})")
+        raise CommandError(f"{named[0]}: no picture in this folder (looked for {', '.join(suffixes)})")
     return list(pictures.values())
 
 
-def _walk(folder: Path, out: Path) -> Iterator[Picture]:
+def _walk(folder: Path, out: Path, suffixes: Sequence[str]) -> Iterator[Picture]:
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(root, name)
             is_result = name.endswith(OUTPUT_SUFFIXES) and path.is_relative_to(out)
-            if path.suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".") and not is_result:
+            if path.suffix.lower() in suffixes and not name.startswith(".") and not is_result:
                 yield Picture(path, path.relative_to(folder))

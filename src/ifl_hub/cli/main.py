@@ -5,19 +5,21 @@ import sys
 import typer
 
 from . import data
+from .detect import detect
 from .errors import CommandError
 from .evaluate import evaluate
 from .localize import localize
 from .models import models
 
 app = typer.Typer(
-    help="Image forgery localization: find what was changed in a photo.",
+    help="Image forgery localization: find what was changed in a photo, and which faces are fake.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 app.command()(localize)
+app.command()(detect)
 app.command()(evaluate)
 app.command()(models)
 app.add_typer(data.app, name="data")

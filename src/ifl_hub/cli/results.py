@@ -1,25 +1,38 @@
-"""The results folder: three pictures and one JSON line per photo, resumable, and never on top of an input.
+"""The results folder: pictures and one JSON line per file judged, resumable, and never on top of an input.
 
-Every file is written under a temporary name and renamed; the line comes last. So a line in `results.jsonl` means that
-its files are whole, and a run that was interrupted simply goes on.
+Every picture is written under a temporary name and renamed; the line comes last. So a line means that its pictures are
+whole, and a run that was interrupted simply goes on.
 """
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from ..files import atomic_file, write_atomically
-from ..image_processing.loading import LoadedImage
-from ..reports import render_overlay
 from .errors import CommandError
 
-OVERLAY, MASK, HEATMAP = OUTPUT_SUFFIXES = (".overlay.png", ".mask.png", ".heatmap.png")
-_RECORDS = "results.jsonl"
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a verb writes.
+
+    Args:
+        records: The file of JSON lines.
+        suffixes: Of the pictures beside it, by the key that names each in a line.
+    """
+
+    records: str
+    suffixes: Mapping[str, str]
+
+
+LOCALIZE_OUTPUTS = Outputs("results.jsonl", {"overlay": ".overlay.png", "mask": ".mask.png", "heatmap": ".heatmap.png"})
+DETECT_OUTPUTS = Outputs("faces.jsonl", {"overlay": ".faces.png", "attention": ".attention.png"})
+OUTPUT_SUFFIXES = (*LOCALIZE_OUTPUTS.suffixes.values(), *DETECT_OUTPUTS.suffixes.values())
 
 
 class ResultsFolder:
@@ -28,13 +41,15 @@ class ResultsFolder:
     Args:
         folder: Created if missing.
         protected: Absolute paths that must never be written: the inputs.
+        outputs: What the verb writes.
 
     Raises:
         CommandError: If the folder cannot be created.
     """
 
-    def __init__(self, folder: Path, protected: Collection[Path]) -> None:
+    def __init__(self, folder: Path, protected: Collection[Path], outputs: Outputs) -> None:
         self.folder = folder
+        self._outputs = outputs
         self._protected = {path.resolve() for path in protected}
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +61,7 @@ class ResultsFolder:
         self._owners = {record["name"]: file for file, record in self._records.items()}
 
     def _read_records(self) -> dict[str, dict[str, Any]]:
-        path = self.folder / _RECORDS
+        path = self.folder / self._outputs.records
         records: dict[str, dict[str, Any]] = {}
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
             try:
@@ -66,61 +81,49 @@ class ResultsFolder:
         record = self._records.get(settings["file"])
         if record is None or any(record.get(key) != settings[key] for key in settings.keys() - {"model"}):
             return None
-        complete = all((self.folder / (record["name"] + suffix)).is_file() for suffix in OUTPUT_SUFFIXES)
-        return record if complete else None
+        named = [record[key] for key in self._outputs.suffixes if key in record]
+        return record if all((self.folder / name).is_file() for name in named) else None
 
     def forget(self, files: Collection[str]) -> None:
         """Drop the lines of files that are about to be done again, so that one line stands for each file."""
         self._records = {file: record for file, record in self._records.items() if file not in set(files)}
         lines = "".join(_to_line(record) for record in self._records.values())
-        write_atomically(self.folder / _RECORDS, lines.encode())
+        write_atomically(self.folder / self._outputs.records, lines.encode())
 
     def write(
-        self, relative: Path, settings: dict[str, Any], image: LoadedImage, result: dict[str, Any]
+        self,
+        relative: Path,
+        settings: dict[str, Any],
+        facts: Mapping[str, Any],
+        pictures: Mapping[str, Image.Image],
     ) -> dict[str, Any]:
-        """Write a picture's overlay, mask and heat map, then its line.
+        """Write a file's pictures, then its line.
 
         Args:
-            relative: Wanted place below the folder; a place that belongs to another picture gets a suffix.
+            relative: Wanted place below the folder; a place that belongs to another file gets a suffix.
             settings: As for `find`.
-            image: The picture.
-            result: What the pipeline returned for it.
+            facts: What was found.
+            pictures: By the keys of the outputs; those that do not apply are left out.
 
         Returns:
-            The record, as in `results.jsonl`.
+            The record, as in the file of JSON lines.
         """
         name = self._claim(relative, settings["file"])
-        heatmap = Image.fromarray(np.rint(result["heatmap"] * 65535).astype(np.uint16))
-        overlay = render_overlay(image.pixels, result["heatmap"], result["mask"])
-        for suffix, picture in ((OVERLAY, overlay), (MASK, result["mask"]), (HEATMAP, heatmap)):
-            with atomic_file(self.folder / (name + suffix)) as file:
+        names = {key: name + self._outputs.suffixes[key] for key in pictures}
+        for key, picture in pictures.items():
+            with atomic_file(self.folder / names[key]) as file:
                 picture.save(file, format="PNG", compress_level=3)
-        height, width = image.size
-        record = {
-            "file": settings["file"],
-            "label": result["label"],
-            "score": round(result["score"], 6),
-            "forged_area": round(float(np.mean(np.asarray(result["mask"]) > 0)), 6),
-            "width": width,
-            "height": height,
-            "notes": list(image.notes),
-            "name": name,
-            "overlay": name + OVERLAY,
-            "mask": name + MASK,
-            "heatmap": name + HEATMAP,
-            "heatmap_unit": "probability * 65535, 16-bit PNG",
-            **settings,
-        }
-        with (self.folder / _RECORDS).open("a", encoding="utf-8") as stream:
+        record = {"file": settings["file"], **facts, "name": name, **names, **settings}
+        with (self.folder / self._outputs.records).open("a", encoding="utf-8") as stream:
             stream.write(_to_line(record))
         self._records[settings["file"]] = record
         return record
 
     def _claim(self, relative: Path, file: str) -> str:
-        """A name below the folder that no other picture has and none of whose files is an input."""
+        """A name below the folder that no other file has and none of whose pictures is an input."""
         fallback = f"{relative.as_posix()}-{hashlib.sha256(file.encode()).hexdigest()[:8]}"
         for name in (relative.as_posix(), fallback):
-            targets = {(self.folder / (name + suffix)).resolve() for suffix in OUTPUT_SUFFIXES}
+            targets = {(self.folder / (name + suffix)).resolve() for suffix in self._outputs.suffixes.values()}
             if self._owners.get(name, file) == file and not targets & self._protected:
                 self._owners[name] = file
                 return name

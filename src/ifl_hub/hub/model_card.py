@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 TEMPLATES = Path(__file__).parent / "templates"
+#: By the metadata's `task`, which is the recipe's.
+CARDS = {"localization": "model_card.md.jinja", "face-classification": "face_card.md.jinja"}
 
 
 def render_model_card(checkpoint: str | Path) -> str:
@@ -33,7 +35,7 @@ def render_model_card(checkpoint: str | Path) -> str:
     )
     environment.filters["number"] = _number
     try:
-        return environment.get_template("model_card.md.jinja").render(**metadata)
+        return environment.get_template(CARDS[metadata.get("task", "localization")]).render(**metadata)
     except jinja2.UndefinedError as error:
         raise ValueError(f"{checkpoint}/metadata.json: {error.message}; a card must say it") from error
 

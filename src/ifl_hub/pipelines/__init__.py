@@ -1,5 +1,6 @@
 """The pipelines behind `transformers.pipeline(task)`."""
 
+from .deepfake_detection import DeepfakeDetectionPipeline
 from .image_forgery_localization import ImageForgeryLocalizationPipeline
 
-__all__ = ["ImageForgeryLocalizationPipeline"]
+__all__ = ["DeepfakeDetectionPipeline", "ImageForgeryLocalizationPipeline"]

@@ -5,7 +5,6 @@ through the network, and the logits are averaged back onto the original pixel gr
 """
 
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers.pipelines.base import ChunkPipeline
 
 from ..image_processing.loading import load_image
 from ..image_processing.scoring import reduce_to_score
+from .base import IflPipeline, check_probability, refuse_unknown
 from .tiling import JPEG_GRID, Tile, TileAccumulator, split_image
 
 
@@ -37,7 +36,7 @@ class _ChunkMap:
     image_logit: float | None
 
 
-class ImageForgeryLocalizationPipeline(ChunkPipeline):
+class ImageForgeryLocalizationPipeline(IflPipeline):
     """Localizes forged regions in photos; every result lies on the original pixel grid, after EXIF orientation.
 
     Built by `pipeline("image-forgery-localization", model=…)`, or directly from `model=` and `image_processor=`.
@@ -53,17 +52,6 @@ class ImageForgeryLocalizationPipeline(ChunkPipeline):
     """
 
     task = "image-forgery-localization"
-    _load_image_processor = True
-    _load_tokenizer = False
-    _load_feature_extractor = False
-    _load_processor = False
-    _load_video_processor = False
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("task", self.task)
-        super().__init__(*args, **kwargs)
-        if self.image_processor is None:
-            raise ValueError("the pipeline needs image_processor=, such as IflImageProcessor.from_pretrained(folder)")
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:
         """Localize forgeries in one picture or many.
@@ -82,9 +70,7 @@ class ImageForgeryLocalizationPipeline(ChunkPipeline):
         Raises:
             ImageLoadError: If a picture cannot be read; the message names it.
         """
-        if isinstance(inputs, list | tuple) and not inputs:
-            return []
-        return super().__call__(list(inputs) if isinstance(inputs, tuple) else inputs, **kwargs)
+        return super().__call__(inputs, **kwargs)
 
     def _sanitize_parameters(
         self,
@@ -94,15 +80,10 @@ class ImageForgeryLocalizationPipeline(ChunkPipeline):
         tile_overlap: int | None = None,
         **kwargs: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        if kwargs:
-            raise TypeError(
-                f"unknown option {', '.join(kwargs)}; there are threshold, score_threshold, tile_size, tile_overlap, "
-                "batch_size"
-            )
+        refuse_unknown(kwargs, "threshold, score_threshold, tile_size, tile_overlap, batch_size")
         thresholds = {"threshold": threshold, "score_threshold": score_threshold}
         for name, value in thresholds.items():
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"{name}={value} is no probability; choose between 0 and 1")
+            check_probability(name, value)
         tiling = {"tile_size": tile_size, "tile_overlap": tile_overlap}
         given = [{name: value for name, value in group.items() if value is not None} for group in (tiling, thresholds)]
         return given[0], {}, given[1]
@@ -190,12 +171,3 @@ class ImageForgeryLocalizationPipeline(ChunkPipeline):
             "mask": Image.fromarray((heatmap > threshold).astype(np.uint8) * np.uint8(255)),
             "heatmap": heatmap,
         }
-
-    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Save model and processor, and nothing that would make the folder ask for remote code.
-
-        transformers' own version writes `custom_pipelines` into the config, after which the task no longer resolves to
-        this registered class.
-        """
-        self.model.save_pretrained(save_directory, **kwargs)
-        self.image_processor.save_pretrained(save_directory, **kwargs)

@@ -165,7 +165,7 @@ class Trainer:
         warmup, total = self.recipe.warmup_steps, self.recipe.steps
         if step < warmup:
             return (step + 1) / warmup
-        if self.recipe.schedule == "step":
+        if self.recipe.schedule == "halving":
             return 0.5 ** ((step - warmup) // self.recipe.halving_steps)
         progress = (step - warmup) / max(1, total - warmup)
         if self.recipe.schedule == "poly":

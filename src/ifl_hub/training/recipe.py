@@ -23,7 +23,8 @@ class Recipe:
         method: `model_type` of a registered method, such as `"sumi_ifl"`.
         shape: Constructor of the config: `"paper"` for its defaults, or a class method such as `"small"`, `"tiny"`.
         config: Overrides of single config fields.
-        task: What is learnt: `"localization"`, or a stage of one method, such as `"semantic_alignment"`.
+        task: What is learnt: `"localization"`, `"face_classification"`, or a stage of one method, such as
+            `"semantic_alignment"` or `"denoising"`.
         options: What else the task wants to know, by name; each task's class says what it takes.
         weights: A checkpoint to go on from (fine-tuning): an embedded one, a folder or a Hub id. Its shape stays.
         encoder_weights: Where a method with a pre-trained encoder takes its weights from: a folder, a Hub id, or
@@ -41,8 +42,8 @@ class Recipe:
         learning_rate: Peak of the schedule.
         warmup_steps: Linear warm-up; the schedule follows.
         schedule: To 0 along a half cosine, or as (1 - progress)^0.9 (`"poly"`), or halved every `halving_steps`
-            (`"step"`).
-        halving_steps: Of the `"step"` schedule.
+            (`"halving"`).
+        halving_steps: Of the `"halving"` schedule.
         weight_decay: Of the optimizer, on convolution weights only.
         max_grad_norm: Gradient clipping; 0 for none.
         ema_decay: Decay of the exponential moving average of the weights, which is what gets saved; 0 for none.
@@ -71,7 +72,7 @@ class Recipe:
     momentum: float = 0.9
     learning_rate: float = 5e-4
     warmup_steps: int = 0
-    schedule: Literal["cosine", "poly", "step"] = "cosine"
+    schedule: Literal["cosine", "poly", "halving"] = "cosine"
     halving_steps: int = 0
     weight_decay: float = 5e-3
     max_grad_norm: float = 1.0
@@ -87,11 +88,11 @@ class Recipe:
                 raise ValueError(f"recipe: {name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"recipe: ema_decay must lie in [0, 1), got {self.ema_decay}")
-        for name, options in {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "poly", "step")}.items():
+        for name, options in {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "poly", "halving")}.items():
             if getattr(self, name) not in options:
                 raise ValueError(f"recipe: {name} must be one of {', '.join(options)}; got {getattr(self, name)!r}")
-        if (self.schedule == "step") != (self.halving_steps > 0):
-            raise ValueError("recipe: schedule step and halving_steps above 0 belong together; set both or neither")
+        if (self.schedule == "halving") != (self.halving_steps > 0):
+            raise ValueError("recipe: schedule halving and halving_steps above 0 belong together; set both or neither")
 
     def build_config(self) -> PreTrainedConfig:
         """The configuration of the method, shape and overrides.

@@ -7,6 +7,8 @@ from transformers import CONFIG_MAPPING
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.models.auto import AutoConfig
 
+from ..efficientnet_levels import EFFICIENTNET_LITE0
+
 _MINIMA = {
     1: ("decoder_channels", "boundary_channels", "boundary_kernel_size", "boundary_window", "semantic_channels"),
     0: (
@@ -15,17 +17,6 @@ _MINIMA = {
     ),
 }
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_LITE0 = {
-    "model_type": "efficientnet",
-    "width_coefficient": 1.0,
-    "depth_coefficient": 1.0,
-    "hidden_act": "relu6",
-    "hidden_dim": 1280,
-    "squeeze_expansion_ratio": 0.0,
-    "image_size": 224,
-    "drop_connect_rate": 0.0,
-}
-
 _TINY_RESNET = {"embedding_size": 4, "hidden_sizes": [4, 8, 8, 8], "depths": [1, 1, 1, 1], "layer_type": "basic"}
 
 
@@ -175,7 +166,7 @@ class SaflNetConfig(PreTrainedConfig):
         traces early; authentic images train the localization as well, against false alarms.
         """
         shape = {
-            "encoder_config": dict(_LITE0),
+            "encoder_config": dict(EFFICIENTNET_LITE0),
             "level_strides": (2, 4, 8, 16, 32),
             "decoder_channels": 48,
             "residual_channels": 24,

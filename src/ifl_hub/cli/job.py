@@ -1,0 +1,171 @@
+"""One call of a verb that judges files: knows what is done, does the rest, writes and reports."""
+
+import json
+import sys
+import warnings
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from tqdm import tqdm
+from transformers import AutoImageProcessor
+
+from ..files import file_sha256
+from ..image_processing import ImageLoadError, load_image
+from ..image_processing.loading import LoadedImage
+from .errors import CommandError
+from .inputs import Picture
+from .models import ModelFolder
+from .results import ResultsFolder
+
+#: A file to do, with what decides, together with the file itself, whether an earlier result still holds.
+Todo = tuple[Picture, dict[str, Any]]
+
+
+def silence_libraries() -> None:
+    """The terminal belongs to the results: no load bars, no library warnings."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    warnings.simplefilter("ignore")
+
+
+class Job(ABC):
+    """Feeds a pipeline with the files that are not done yet.
+
+    Args:
+        pictures: All files of the call.
+        folder: The model.
+        options: What the user chose for the pipeline.
+        results: Where results go, and come from.
+        json_lines: Print JSON lines instead of lines to read.
+        settings: Whatever else decides a result.
+    """
+
+    unit = "picture"
+
+    def __init__(
+        self,
+        pictures: list[Picture],
+        folder: ModelFolder,
+        options: dict[str, Any],
+        results: ResultsFolder,
+        json_lines: bool,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        self._failures = 0
+        self._pictures = pictures
+        self._folder = folder
+        self._options = options
+        self._results = results
+        self._json_lines = json_lines
+        self._settings = {**_common_settings(folder, options), **(settings or {})}
+
+    def run(self, batch_size: int) -> None:
+        """Report what is done, do the rest; `batch_size` pieces go through the model at once.
+
+        Raises:
+            CommandError: If the model cannot be loaded, or the options make no sense for it.
+            typer.Exit: With code 1 if single files failed.
+        """
+        with tqdm(total=len(self._pictures), unit=self.unit, disable=None, leave=False) as self._bar:
+            todo = [pair for pair in map(self._check, self._pictures) if pair is not None]
+            if todo:
+                self._results.forget([settings["file"] for _, settings in todo])
+                self.do(self.load_pipeline(), todo, batch_size)
+        if self._failures:
+            raise typer.Exit(1)
+
+    @abstractmethod
+    def load_pipeline(self) -> Any:
+        """The pipeline, with the model of `folder`."""
+
+    @abstractmethod
+    def do(self, pipe: Any, todo: list[Todo], batch_size: int) -> None:
+        """Judge and report every file."""
+
+    @abstractmethod
+    def write(self, todo: Todo, image: LoadedImage, result: dict[str, Any]) -> dict[str, Any]:
+        """Store a picture's result, and return its record."""
+
+    @abstractmethod
+    def describe(self, record: dict[str, Any]) -> str:
+        """A record as a line to read."""
+
+    def do_pictures(self, pipe: Any, todo: list[Todo], batch_size: int) -> None:
+        """Judge and report pictures, which the pipeline may load ahead of its results."""
+        waiting: deque[tuple[Todo, LoadedImage]] = deque()
+        for result in pipe(self._load(todo, waiting), batch_size=batch_size, **self._options):
+            self.report(self.write(*waiting.popleft(), result))
+
+    def fail(self, error: Exception) -> None:
+        """A single file that cannot be done: one line, and exit code 1 in the end."""
+        self._failures += 1
+        self._print(f"error: {error}", sys.stderr)
+        self._bar.update()
+
+    def report(self, record: dict[str, Any], remark: str = "") -> None:
+        """Print a result."""
+        line = json.dumps(record, ensure_ascii=False) if self._json_lines else self.describe(record) + remark
+        self._print(line, sys.stdout)
+        self._bar.update()
+
+    def _check(self, picture: Picture) -> Todo | None:
+        """The picture and its settings if it has to be done; None if it is done (and reported)."""
+        try:
+            digest = file_sha256(picture.path)
+        except OSError:
+            digest = ""  # loading it will say what is wrong
+        settings = {"file": str(picture.path), "sha256": digest, **self._settings}
+        record = self._results.find(settings)
+        if record is None:
+            return picture, settings
+        self.report(record, " (done before)")
+        return None
+
+    def _load(self, todo: list[Todo], waiting: deque[tuple[Todo, LoadedImage]]) -> Iterator[LoadedImage]:
+        for picture, settings in todo:
+            try:
+                image = load_image(picture.path)
+            except ImageLoadError as error:
+                self.fail(error)
+                continue
+            waiting.append(((picture, settings), image))
+            yield image
+
+    def _print(self, line: str, stream: Any) -> None:
+        self._bar.write(line, file=stream)
+        stream.flush()
+
+
+def load_model(folder: ModelFolder, auto_class: Any) -> Any:
+    """The model of a folder, for evaluation.
+
+    Raises:
+        CommandError: If the folder holds no such model.
+    """
+    try:
+        return auto_class.from_pretrained(folder.path, local_files_only=True).eval()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CommandError(f"{folder.name}: the model cannot be loaded ({reason})") from error
+
+
+def load_processor(folder: ModelFolder) -> Any:
+    """The image processor of a folder."""
+    return AutoImageProcessor.from_pretrained(folder.path, local_files_only=True)
+
+
+def _common_settings(folder: ModelFolder, options: dict[str, Any]) -> dict[str, Any]:
+    """What all files of a call share."""
+    from .. import __version__
+
+    return {
+        "model": folder.name,
+        "weights_sha256": folder.weights_sha256(),
+        "preprocessing": {**json.loads(load_processor(folder).to_json_string()), **options},
+        "ifl_hub": __version__,
+    }
