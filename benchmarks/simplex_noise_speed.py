@@ -32,8 +32,9 @@ def main() -> None:
     noise, generator = SimplexNoise(), torch.Generator().manual_seed(0)
     shape = (arguments.batch, CHANNELS, arguments.size, arguments.size)
     side = arguments.size + noise.jitter
-    build = seconds(lambda: simplex_operator(side, side, noise.frequency, noise.octaves, noise.persistence))
+    started = time.process_time()
     operator = simplex_operator(side, side, noise.frequency, noise.octaves, noise.persistence)
+    build = time.process_time() - started
     megabytes = sum(band.index.numel() * 8 + band.first.numel() * 4 for band in operator.bands) / 1e6
     turns: dict[str, Callable[[], object]] = {
         "SimplexNoise": lambda: noise(shape, generator),
