@@ -26,6 +26,8 @@ from .losses_exposing_deception import (
     weighted_sum,
 )
 
+LOSS_TERMS = ("cross_entropy", "local_information", "global_information")
+
 
 @dataclass
 class ExposingDeceptionOutput(ModelOutput):
@@ -272,9 +274,6 @@ class ExposingDeceptionForImageClassification(ExposingDeceptionPreTrainedModel):
             return self.loss_weighting(list(terms.values()))
         weights = dict(zip(LOSS_TERMS, self.config.loss_weights, strict=True))
         return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-
-
-LOSS_TERMS = ("cross_entropy", "local_information", "global_information")
 
 
 def _feature_width(config: ExposingDeceptionConfig) -> int:
