@@ -46,11 +46,11 @@ class ExposingDeceptionOutput(ModelOutput):
 
     loss: Tensor | None = None
     loss_terms: dict[str, Tensor] | None = None
-    logits: Tensor | None = None
+    logits: Tensor = None  # type: ignore[assignment]  # always there; a ModelOutput's fields need defaults
     joint_logits: Tensor | None = None
     leave_one_out_logits: Tensor | None = None
-    local_features: Tensor | None = None
-    global_features: Tensor | None = None
+    local_features: Tensor = None  # type: ignore[assignment]
+    global_features: Tensor = None  # type: ignore[assignment]
 
 
 class _SoundInitialisation(PreTrainedModel):
