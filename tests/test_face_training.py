@@ -45,7 +45,7 @@ def recipe(**changes):
     values = {
         "method": "exposing_deception",
         "shape": "tiny",
-        "task": "face-classification",
+        "task": "face_classification",
         "options": {"mixup": 0.0, "augmentation": dict.fromkeys(("colour", "grey", "noise", "blur", "jpeg"), 0.0)},
         "processor": {"size": {"height": 32, "width": 32}},
         "crop_size": 32,
@@ -171,7 +171,7 @@ def test_mixed_batches_are_the_same_in_every_worker(folder):
 
 def test_halving_is_a_staircase(folder, tmp_path):
     path, _ = folder
-    settings = recipe(schedule="halving", halve_every=10, warmup_steps=2, steps=40)
+    settings = recipe(schedule="halving", halving_steps=10, warmup_steps=2, steps=40)
     task = build_task(settings)
     trainer = Trainer(task, *task.build_data([path]), tmp_path, num_workers=0)
     factors = [trainer._learning_rate_factor(step) for step in (0, 1, 2, 11, 12, 21, 22, 39)]
@@ -202,7 +202,7 @@ def test_shipped_recipes_are_tasks(name):
 def test_the_paper_recipe_is_the_papers():
     settings = load_recipe("exposing_deception_paper")
     assert (settings.learning_rate, settings.weight_decay, settings.batch_size) == (5e-4, 0, 256)
-    assert settings.steps / settings.halve_every == 4  # 20 epochs, halved every 5
+    assert settings.steps / settings.halving_steps == 4  # 20 epochs, halved every 5
     assert settings.options["mixup"] > 0 and settings.options["oversample"] == "auto"
 
 

@@ -115,27 +115,43 @@ def test_soft_boundary_of_a_straight_edge_falls_linearly():
     torch.testing.assert_close(soft_boundary(labels, 15)[0, 20, 20:28], torch.tensor(expected))
 
 
+def test_the_largest_soft_boundary_is_just_below_1_inside_and_1_where_a_cut_window_is_even():
+    """Exactly half of an odd number of pixels cannot be forged; half of a window of 2x3 at the border can."""
+    labels = (torch.arange(9)[:, None] + torch.arange(9)[None]) % 2
+    boundary = soft_boundary(labels[None], 3)[0]
+    torch.testing.assert_close(boundary[1:-1, 1:-1], torch.full((7, 7), 1 - 1 / 9))
+    assert boundary[0, 4].item() == 1
+
+
 @pytest.mark.parametrize("value", [0, 1])
 def test_uniform_masks_have_no_boundary(value):
     assert (soft_boundary(torch.full((1, 9, 9), value), 5) == 0).all()
 
 
-@pytest.mark.parametrize("target", ["soft", "hard"])
 @pytest.mark.parametrize("pixel_weight", ["soft", "binary"])
-def test_boundary_loss_is_eq_8(target, pixel_weight):
+def test_boundary_loss_is_eq_8(pixel_weight):
     labels, logits = random_labels(3, 2, 7, 8, ignored=0.1), torch.randn(2, 1, 7, 8)
     soft = soft_boundary(labels, 3)
     binary = (soft >= 0.5).float()
-    goal = soft if target == "soft" else binary
     total, count = 0.0, 0
     for index in zip(*torch.nonzero(labels != 255, as_tuple=True), strict=True):
         s = torch.sigmoid(logits[index[0], 0, index[1], index[2]])
-        b, g = binary[index], goal[index]
+        b, g = binary[index], soft[index]
         entropy = -(b * s.log() + (1 - b) * (1 - s).log())
         total += entropy * ((g if pixel_weight == "soft" else b) + 0.1) + (s - g).abs()
         count += 1
-    actual = boundary_loss(logits, labels, all_of(labels), 3, target, pixel_weight, 0.1)
+    actual = boundary_loss(logits, labels, all_of(labels), 3, "soft", pixel_weight, 0.1)
     assert actual.item() == pytest.approx((total / count).item(), rel=1e-5)
+
+
+def test_a_hard_boundary_is_learned_by_plain_cross_entropy():
+    """Setups 2 and 3 of Table 3: the absolute outline, neither a weight nor a distance; gamma says nothing."""
+    labels, logits = random_labels(3, 2, 7, 8, ignored=0.1), torch.randn(2, 1, 7, 8)
+    valid = labels != 255
+    outline = (soft_boundary(labels, 3) >= 0.5).float()
+    expected = F.binary_cross_entropy_with_logits(logits[:, 0][valid], outline[valid])
+    for options in (("soft", 0.1), ("binary", 5.0)):
+        torch.testing.assert_close(boundary_loss(logits, labels, all_of(labels), 3, "hard", *options), expected)
 
 
 # -- semantic suppression, eq. 1 to 5 ----------------------------------------------------------------------------------
@@ -197,6 +213,28 @@ def test_exactly_95_percent_is_not_tampered():
     share = torch.full((1, 2, 2), 0.95)
     share[0, 0, 0] = 0.0
     assert contrast_loss(torch.randn(1, 3, 2, 2), torch.randn(1, 3, 2, 2), share).item() == 0
+
+
+def test_a_patch_of_32_px_needs_973_forged_pixels():
+    """More than 95 % of 1024; the second of two such patches decides whether there is anything to contrast."""
+    for count, contrasted in ((972, False), (973, True)):
+        patch = torch.zeros(1024, dtype=torch.long)
+        patch[:count] = 1
+        labels = torch.cat([torch.ones(32, 32), patch.view(32, 32), torch.zeros(32, 32)], 1)[None].long()
+        share = forged_share(labels, (1, 3))
+        loss = contrast_loss(torch.randn(1, 4, 1, 3), torch.randn(1, 4, 1, 3), share, anchors="all")
+        assert (loss.item() > 0) == contrasted
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds)
+def test_contrast_does_not_depend_on_where_patches_lie(seed):
+    generator = torch.Generator().manual_seed(seed)
+    trained, semantic = (torch.randn(1, 5, 1, 12, generator=generator) for _ in range(2))
+    share = (torch.rand(1, 1, 12, generator=generator) > 0.5).float()
+    order = torch.randperm(12, generator=generator)
+    moved = contrast_loss(trained[..., order], semantic[..., order], share[..., order], anchors="all")
+    torch.testing.assert_close(moved, contrast_loss(trained, semantic, share, anchors="all"))
 
 
 def test_one_anchor_is_one_of_the_tampered_patches():

@@ -10,7 +10,8 @@ from torch import nn
 from transformers import EfficientNetConfig, EfficientNetModel
 
 from ifl_hub import SaflNetConfig, SaflNetForImageForgeryLocalization, SaflNetForSemanticAlignment
-from ifl_hub.modeling.safl_net.modeling_safl_net import SaflNetDifferenceConvolution, SaflNetEfficientNetEncoder
+from ifl_hub.modeling.efficientnet_levels import EfficientNetLevels
+from ifl_hub.modeling.safl_net.modeling_safl_net import SaflNetDifferenceConvolution
 from modeling_tester import ModelTesterMixin
 
 B7_LEVELS = (32, 48, 80, 224, 640)
@@ -34,11 +35,16 @@ class TestSaflNet(ModelTesterMixin):
 
 
 class TestSaflNetFiner(TestSaflNet):
-    """The layout of the shipped weights: a level at stride 2, high-pass residuals, no squeeze-and-excitation."""
+    """The layout of the shipped weights: stride 2, high-pass residuals, self-similarity, no squeeze-and-excitation."""
 
     def make_config(self, **overrides):
         encoder = {**SaflNetConfig.tiny().encoder_config.to_dict(), "squeeze_expansion_ratio": 0.0}
-        layout = {"level_strides": (2, 4, 8, 16, 32), "residual_channels": 4, "localized_images": "all"}
+        layout = {
+            "level_strides": (2, 4, 8, 16, 32),
+            "residual_channels": 4,
+            "copy_channels": 4,
+            "localized_images": "all",
+        }
         return SaflNetConfig.tiny(**{"encoder_config": encoder, **layout, **overrides})
 
 
@@ -73,6 +79,27 @@ def test_levels_of_efficientnet_b7_at_512_px():
     assert [feature.shape[-1] for feature in features] == [256, 128, 64, 32, 16]
     # 62.14 M without the top (spec B1)
     assert sum(p.numel() for p in encoder.parameters()) == pytest.approx(62.14e6, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "channels", "last_block"),
+    [
+        (1.0, 1.0, (16, 24, 40, 112, 320), (1, 3, 5, 11, 16)),  # b0
+        (1.1, 1.2, (16, 24, 48, 120, 352), (2, 5, 8, 16, 23)),  # b2
+        (1.4, 1.8, (24, 32, 56, 160, 448), (2, 6, 10, 22, 32)),  # b4
+        (2.0, 3.1, B7_LEVELS, (4, 11, 18, 38, 55)),  # b7
+    ],
+)
+def test_levels_end_before_each_change_of_stride(width, depth, channels, last_block):
+    """The table of spec B1: the last block of each stride, counted from 1, and its channels."""
+    config = SaflNetConfig.tiny(
+        encoder_config={"width_coefficient": width, "depth_coefficient": depth, "hidden_dim": 8}, boundary_weight=0.0
+    )
+    with torch.device("meta"):
+        encoder = SaflNetForImageForgeryLocalization(config).encoder
+    assert encoder.channels == channels
+    counts = torch.tensor([len(level.blocks) for level in encoder.levels])
+    assert tuple(counts.cumsum(0).tolist()) == last_block
 
 
 def test_levels_are_the_hidden_states_of_the_pretrained_model(tmp_path):
@@ -175,6 +202,17 @@ def test_difference_ignores_a_constant_per_channel_and_sees_edges_only_nearby():
     assert response[10:].max() < 1e-5
 
 
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1), kernel=kernels, dilation=dilations)
+def test_difference_is_linear(seed, kernel, dilation):
+    generator = torch.Generator().manual_seed(seed)
+    convolution = SaflNetDifferenceConvolution(2, 3, kernel, dilation)
+    nn.init.normal_(convolution.weight, generator=generator)
+    a, b = (torch.randn(1, 2, 9, 11, generator=generator) for _ in range(2))
+    expected = 2 * convolution(a) - 3 * convolution(b)
+    torch.testing.assert_close(convolution(2 * a - 3 * b), expected, rtol=1e-4, atol=1e-3)
+
+
 def test_constraint_survives_weight_decay_and_saving(tmp_path):
     model = build().train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.5)
@@ -208,6 +246,12 @@ def test_predictions_are_the_same_bits_without_the_plug_ins():
     assert torch.equal(model(pixels).image_logits, baseline(pixels).image_logits)
     assert model(pixels).boundary_logits is None
     assert model(pixels, labels=labels).boundary_logits.shape == (3, 1, 64, 64)
+    suppressed = build(semantic_weight=0.5)
+    suppressed.load_state_dict({**suppressed.state_dict(), **model.state_dict()})
+    suppressed.attach_semantic_benchmark(aligned(suppressed.config))
+    for labelled in ({}, {"labels": labels}):
+        assert torch.equal(suppressed(pixels, **labelled).logits, baseline(pixels).logits)
+        assert torch.equal(suppressed(pixels, **labelled).image_logits, baseline(pixels).image_logits)
 
 
 # -- objective ---------------------------------------------------------------------------------------------------------
@@ -231,14 +275,17 @@ def test_the_loss_is_eq_9():
     torch.testing.assert_close(output.loss.detach(), expected)
 
 
-def test_authentic_images_train_the_classifier_only():
-    model = build().train()
+@pytest.mark.parametrize("semantic_weight", [0.0, 0.5])
+def test_authentic_images_train_the_classifier_only(semantic_weight):
+    model = build(semantic_weight=semantic_weight).train()
+    if semantic_weight:
+        model.attach_semantic_benchmark(aligned(model.config))
     pixels, labels = pictures()
     output = model(pixels, labels=torch.zeros_like(labels))
     torch.testing.assert_close(output.loss, 0.2 * output.loss_terms["classification"])
     output.loss.backward()
     for name, parameter in model.named_parameters():
-        if name.startswith(("decoder", "boundary_guidance")):
+        if name.startswith(("decoder", "boundary_guidance", "semantic_projection")):
             assert parameter.grad is None or parameter.grad.abs().sum() == 0, name
     assert model.classifier.weight.grad.abs().sum() > 0
 
@@ -300,6 +347,30 @@ def test_the_benchmark_never_moves_is_never_saved_and_never_counted(projection, 
     assert loaded.semantic_benchmark is None
 
 
+@pytest.mark.parametrize("encoder", [None, RESNET])
+def test_suppression_is_plugged_into_any_encoder_and_trains_it(encoder):
+    overrides = {} if encoder is None else {"encoder_config": encoder}
+    weights = {"classification_weight": 0.0, "boundary_weight": 0.0, "semantic_weight": 1.0}
+    model = build(**overrides, **weights).train()
+    model.attach_semantic_benchmark(aligned(model.config))
+    pixels, labels = pictures()
+    output = model(pixels, labels=labels)
+    parameters = [p for p in model.encoder.parameters() if p.requires_grad]
+    (output.loss - output.loss_terms["localization"]).backward(retain_graph=True)
+    with_suppression = [p.grad.clone() for p in parameters]
+    model.zero_grad()
+    model.config.semantic_weight = 0.0
+    model(pixels, labels=labels).loss.backward()
+    assert any(not torch.allclose(a, p.grad) for a, p in zip(with_suppression, parameters, strict=True))
+
+
+def test_evaluation_with_a_benchmark_draws_nothing():
+    model = build(semantic_weight=0.5)
+    model.attach_semantic_benchmark(aligned(model.config))
+    pixels, labels = pictures()
+    assert torch.equal(model(pixels, labels=labels).loss, model(pixels, labels=labels).loss)
+
+
 def test_suppression_reaches_the_encoder_and_an_own_projection_only_where_it_should():
     pixels, labels = pictures()
     for projection in ("separate", "frozen_shared"):
@@ -339,7 +410,7 @@ def test_alignment_trains_the_readers_only_and_travels_without_the_encoders(tmp_
 
 
 def test_collapse_is_seen():
-    alignment = aligned(SaflNetConfig.tiny()).eval()
+    alignment = aligned(SaflNetConfig.tiny(alignment_objective="cosine_var")).eval()
     for reader in alignment.readers:
         nn.init.zeros_(reader.projection[-1].weight)
         nn.init.ones_(reader.projection[-1].bias)
@@ -358,6 +429,29 @@ def test_a_frozen_encoder_gets_the_normalisation_it_was_trained_with():
     torch.testing.assert_close(alignment.frozen[0](pixels), first(pixels).last_hidden_state)
     expected = second((pixels * 0.5 + 0.1) / 0.2).last_hidden_state
     torch.testing.assert_close(alignment.frozen[1](pixels), expected)
+
+
+def test_the_map_is_the_last_blocks_and_not_that_of_a_top_which_segmentation_leaves_untrained():
+    encoder = {"model_type": "mobilenet_v2", "depth_multiplier": 0.25, "min_depth": 4}
+    alignment = aligned(SaflNetConfig.tiny(semantic_encoders=(encoder, encoder)))
+    pixels = torch.rand(2, 3, 64, 64) * 2 - 1
+    before = alignment.frozen[0](pixels)
+    nn.init.zeros_(alignment.frozen[0].model.conv_1x1.convolution.weight)
+    assert before.std() > 0
+    assert torch.equal(alignment.frozen[0](pixels), before)
+    assert alignment(pixels).loss is not None
+
+
+def test_normalised_projections_stay_so_after_the_alignment():
+    """Without it a mean that all pictures share would decide every cosine with z_se."""
+    alignment = aligned(SaflNetConfig.tiny()).train()
+    alignment.readers[0].projection[-1].momentum = 0.5
+    pixels = torch.rand(16, 3, 32, 32) * 2 - 1
+    for _ in range(12):
+        alignment(pixels)
+    first = alignment.eval()(pixels).projections[0]
+    assert first.mean(0).abs().max() < 0.05
+    assert first.std(0).min() > 0.5
 
 
 def test_an_encoder_without_a_map_is_refused():
@@ -380,7 +474,13 @@ def test_lite0_fits_the_embedded_checkpoint():
         model = SaflNetForImageForgeryLocalization(SaflNetConfig.lite0())
     assert sum(p.numel() for p in model.parameters()) * 4 <= 16e6
     assert not any(".squeeze_excite." in name for name in model.state_dict())
-    assert isinstance(model.encoder, SaflNetEfficientNetEncoder)
+    assert isinstance(model.encoder, EfficientNetLevels)
+
+
+def test_small_has_the_size_its_docstring_says():
+    with torch.device("meta"):
+        model = SaflNetForImageForgeryLocalization(SaflNetConfig.small())
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(0.7e6, abs=0.05e6)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from transformers import EfficientNetConfig, EfficientNetModel
 
 from ifl_hub import SumiIflConfig, SumiIflForImageForgeryLocalization
+from ifl_hub.modeling.efficientnet_levels import EfficientNetLevels
 from ifl_hub.modeling.padding import pad_reflect
 from ifl_hub.modeling.sumi_ifl.modeling_sumi_ifl import SumiIflFusion
 from modeling_tester import ModelTesterMixin
@@ -26,7 +28,7 @@ class TestSumiIfl(ModelTesterMixin):
 
 
 class TestSumiIflFolded(ModelTesterMixin):
-    """The layout of the shipped weights, a coarser grid with pixels folded into channels; and group normalisation."""
+    """A coarser grid with pixels folded into channels; and group normalisation."""
 
     config_class = SumiIflConfig
     model_class = SumiIflForImageForgeryLocalization
@@ -38,6 +40,31 @@ class TestSumiIflFolded(ModelTesterMixin):
     def make_config(self, **overrides):
         stride = SumiIflConfig.small().stem_stride
         return SumiIflConfig.tiny(**{"stem_stride": stride, "norm": "group", **overrides})
+
+
+TRUNK = {
+    "width_coefficient": 0.15,
+    "depth_coefficient": 0.2,
+    "depth_divisor": 4,
+    "hidden_dim": 192,
+    "squeeze_expansion_ratio": 0.0,
+    "drop_connect_rate": 0.0,
+}
+
+
+class TestSumiIflTrunk(ModelTesterMixin):
+    """The layout of the shipped weights: the levels of an EfficientNet beside the folded pixels."""
+
+    config_class = SumiIflConfig
+    model_class = SumiIflForImageForgeryLocalization
+    loss_terms = TestSumiIfl.loss_terms
+    smallest_dynamic_export = SumiIflConfig.small().size_divisor + 1
+    deterministic_training = TestSumiIfl.deterministic_training
+    option_requirements = TestSumiIfl.option_requirements
+
+    def make_config(self, **overrides):
+        stride = SumiIflConfig.small().stem_stride
+        return SumiIflConfig.tiny(**{"stem_stride": stride, "norm": "group", "trunk_config": TRUNK, **overrides})
 
 
 def build(seed=0, **overrides):
@@ -281,6 +308,133 @@ def test_group_normalisation_makes_a_block_blind_to_the_scale_of_its_first_convo
     assert change["group"] < 1e-3 < 0.1 < change["none"]
 
 
+# -- the trunk, which the paper does not have --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """An EfficientNet none of whose weights and statistics is as initialised, and the folder it lies in."""
+    torch.manual_seed(3)
+    source = EfficientNetModel(EfficientNetConfig(**{**TRUNK, "batch_norm_momentum": 0.1})).eval()
+    for module in source.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+        elif hasattr(module, "squeeze_excite"):  # as in Lite models: gates of exactly 1
+            nn.init.zeros_(module.squeeze_excite.expand.weight)
+            nn.init.constant_(module.squeeze_excite.expand.bias, 30)
+    folder = tmp_path_factory.mktemp("pretrained")
+    source.save_pretrained(folder)
+    return source, folder
+
+
+@pytest.mark.parametrize("stride", [2, 4, 8, 16, 32])
+def test_the_trunk_is_the_pretrained_network_up_to_its_stride(stride, pretrained):
+    source, folder = pretrained
+    model = build(trunk_config=TRUNK, trunk_stride=stride)
+    model.load_encoder_weights(folder)
+    pixels = noise(1, 3, 64, 96)
+    states = source(pixels, output_hidden_states=True).hidden_states
+    levels = model.trunk(pixels)
+    assert [64 // level.shape[2] for level in levels] == [s for s in (2, 4, 8, 16, 32) if s <= stride]
+    for level in levels:
+        assert any(state.shape == level.shape and torch.equal(state, level) for state in states)
+    state = source.state_dict()
+    known = [value for value in state.values() if value.numel() > 1]
+    for name, value in model.trunk.state_dict().items():
+        assert value.numel() == 1 or any(value.shape == k.shape and torch.equal(value, k) for k in known), name
+
+
+def test_the_first_levels_alone_are_the_first_levels_of_all():
+    config = EfficientNetConfig(**TRUNK)
+    whole, cut = EfficientNetLevels(config, 0.01), EfficientNetLevels(config, 0.01, last_stride=8)
+    assert (whole.strides, cut.strides) == ((2, 4, 8, 16, 32), (2, 4, 8))
+    assert whole.channels[:3] == cut.channels
+    cut.load_state_dict({name: value for name, value in whole.state_dict().items() if name in cut.state_dict()})
+    pixels = noise(2, 3, 32, 64)
+    for first, second in zip(whole.eval()(pixels), cut.eval()(pixels), strict=False):
+        assert torch.equal(first, second)
+    with pytest.raises(ValueError, match=r"levels at strides \[2, 4, 8, 16, 32\], none at 64"):
+        EfficientNetLevels(config, 0.01, last_stride=64)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    stem=st.sampled_from([1, 2, 4, 8]),
+    stride=st.sampled_from([2, 4, 8, 16, 32]),
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
+)
+def test_levels_of_any_stride_meet_on_the_grid_of_any_stem(stem, stride, height, width):
+    model = build(stem_stride=stem, trunk_config=TRUNK, trunk_stride=stride)
+    seen = []
+    model.trunk.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[2:]))
+    pixels = noise(1, 3, height, width)
+    (read,) = outputs_of(model.branches[0].trunk_reader, lambda: model(pixels))
+    ((down, across),) = seen
+    assert down % model.config.size_divisor == across % model.config.size_divisor == 0
+    assert down - height < model.config.size_divisor and across - width < model.config.size_divisor
+    assert read.shape == (1, 4, down // stem, across // stem)
+    assert model(pixels).logits.shape == (1, 1, height, width)
+
+
+def test_a_branch_reads_every_level_where_it_lies():
+    """A change in one corner of one level changes what is read in that corner, and far away nothing."""
+    model = build(stem_stride=4, trunk_config=TRUNK, trunk_stride=16)
+    levels = [torch.zeros(1, channels, 64 // s, 64 // s) for channels, s in zip(*shape_of(model.trunk), strict=True)]
+    for changed in range(4):
+        touched = [level.clone() for level in levels]
+        touched[changed][:, :, 0, 0] = 1
+        read = model.branches[1].trunk_reader(touched)
+        assert read.shape == (1, 4, 16, 16)
+        assert read[..., 0, 0].abs().sum() > 0
+        assert read[..., 8:, :].abs().max() == read[..., :, 8:].abs().max() == 0
+
+
+def shape_of(trunk):
+    return trunk.channels, trunk.strides
+
+
+def test_every_branch_reads_the_trunk_its_own_way_and_teaches_it():
+    model, pixels = build(stem_stride=4, trunk_config=TRUNK), noise(2, 3, 64, 64)
+    read = [outputs_of(branch.trunk_reader, lambda: model(pixels))[0] for branch in model.branches]
+    assert not torch.equal(read[0], read[1]) and not torch.equal(read[1], read[2])
+    for branch in model.branches:
+        model.zero_grad()
+        branch(F.pixel_unshuffle(pixels, 4), model.trunk(pixels)).square().sum().backward()
+        assert all(parameter.grad.abs().sum() > 0 for parameter in model.trunk.parameters())
+
+
+def test_one_training_step_hardly_moves_the_running_statistics_of_the_trunk(pretrained):
+    model = build(trunk_config=TRUNK)
+    model.load_encoder_weights(pretrained[1])
+    norms = [module for module in model.trunk.modules() if isinstance(module, nn.BatchNorm2d)]
+    before = [norm.running_var.clone() for norm in norms]
+    model.train()(noise(2, 3, 64, 64) + 3)
+    for norm, old in zip(norms, before, strict=True):
+        assert norm.momentum == model.config.trunk_norm_momentum == 0.01
+        assert (norm.running_var >= 0.989 * old).all()
+
+
+def test_without_a_trunk_there_is_none_of_it(pretrained):
+    """The paper's network; what a trunk adds is the trunk and one reader a branch."""
+    plain, with_trunk = build(stem_stride=4), build(stem_stride=4, trunk_config=TRUNK)
+    assert SumiIflConfig().trunk_config is None and plain.trunk is None
+    added = set(with_trunk.state_dict()) - set(plain.state_dict())
+    assert {name.split(".")[0 if name.startswith("trunk.") else 2] for name in added} == {"trunk", "trunk_reader"}
+    assert set(plain.state_dict()) == set(with_trunk.state_dict()) - added
+    with pytest.raises(ValueError, match="no trunk to load weights into: set trunk_config"):
+        plain.load_encoder_weights(pretrained[1])
+
+
+def test_the_shipped_shape_fits_5_megabytes():
+    with torch.device("meta"):
+        model = SumiIflForImageForgeryLocalization(SumiIflConfig.small())
+    assert model.trunk.channels == (16, 24, 40, 112)  # those of EfficientNet-Lite0
+    assert sum(value.numel() * value.element_size() for value in model.state_dict().values()) < 4.9e6
+
+
 # -- A8: published shapes ----------------------------------------------------------------------------------------------
 
 PUBLISHED = [  # overrides, parameters of the three branches, the same in the spec's table (millions)
@@ -336,6 +490,10 @@ def test_the_default_is_the_paper():
         ({"sufficiency_temperature": 0}, "sufficiency_temperature must be above 0"),
         ({"num_levels": 0}, "num_levels must be at least 1"),
         ({"attention_reduction": 0}, "attention_reduction must be at least 1"),
+        ({"trunk_stride": 3}, "trunk_stride must be 2, 4, 8, 16 or 32"),
+        ({"trunk_norm_momentum": 0}, r"trunk_norm_momentum must lie in \(0, 1\]"),
+        ({"trunk_config": {"model_type": "resnet"}}, "must be of an 'efficientnet', got 'resnet'"),
+        ({"trunk_config": TRUNK, "stem_stride": 3}, "stem_stride must be a power of 2"),
         ({"auxiliary_weight": -0.1}, "auxiliary_weight must be at least 0"),
     ],
 )

@@ -189,7 +189,7 @@ def test_identical_branches_are_no_evidence_of_sufficiency(overrides):
     model = build(**overrides)
     feature = model.branches[0](batch()[0])
     for branch in model.branches:
-        branch.forward = lambda _: feature
+        branch.forward = lambda *_: feature
     output = model(*batch())
     assert output.loss_terms["sufficiency"].item() == pytest.approx(1, abs=1e-5)
     assert output.branch_divergences.abs().max() < 1e-5
@@ -200,7 +200,7 @@ def test_leave_one_out_zero_sees_a_difference_between_identical_branches():
     model = build(leave_one_out="zero")
     feature = 20 * model.branches[0](batch()[0])
     for branch in model.branches:
-        branch.forward = lambda _: feature
+        branch.forward = lambda *_: feature
     assert model(*batch()).loss_terms["sufficiency"].item() < 0.999
 
 

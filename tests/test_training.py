@@ -135,6 +135,13 @@ def test_plain_sgd_on_the_poly_schedule(tmp_path):
         torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-6)
 
 
+def test_the_step_schedule_halves_the_rate_after_the_warm_up(tmp_path):
+    trainer(tmp_path, recipe(schedule="halving", halving_steps=20, warmup_steps=4, steps=60, validation_every=60)).run()
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    rates = [row["learning_rate"] * 20 / 1e-2 for row in rows if "learning_rate" in row]  # sums over 20 steps
+    assert rates == pytest.approx([0.25 + 0.5 + 0.75 + 1 + 16, 4 + 16 / 2, 4 / 2 + 16 / 4])
+
+
 def test_validation_is_on_the_samples_own_pixels_where_the_processor_resizes(tmp_path):
     run(tmp_path, steps=1, processor={"do_resize": True, "size": {"height": 48, "width": 40}})
     [row] = [
@@ -181,6 +188,8 @@ def test_overrides_reach_into_mappings_and_keep_their_types():
     changed = load_recipe("sumi_ifl_small", ["learning_rate=5e-4", "config.sufficiency_weight=0", "steps=7"])
     assert changed.learning_rate == 5e-4 and changed.config["sufficiency_weight"] == 0 and changed.steps == 7
     assert "positive_weight" in changed.config
+    assert changed.mixed_precision == "bf16"
+    assert load_recipe("sumi_ifl_small", ["mixed_precision=no"]).mixed_precision == "no"  # which YAML reads as False
 
 
 @pytest.mark.parametrize(
@@ -193,7 +202,9 @@ def test_overrides_reach_into_mappings_and_keep_their_types():
         ("steps=0", "at least 1"),
         ("ema_decay=1", "ema_decay"),
         ("optimizer=adam", "adamw, sgd"),
-        ("schedule=linear", "cosine, poly"),
+        ("schedule=linear", "cosine, poly, step"),
+        ("schedule=halving", "belong together"),
+        ("halving_steps=5", "belong together"),
     ],
 )
 def test_a_wrong_override_says_what_is_wrong(override, message):

@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Any
 from .checkpoints import checkpoint_path, list_checkpoints
 from .image_processing import FaceCropper, FaceImageProcessor, IflImageProcessor
 from .modeling.auto import AutoModelForImageForgeryLocalization
+from .modeling.diff_forensics import (
+    DiffForensicsConfig,
+    DiffForensicsForImageForgeryLocalization,
+    DiffForensicsForPreTraining,
+    SimplexNoise,
+)
 from .modeling.exposing_deception import ExposingDeceptionConfig, ExposingDeceptionForImageClassification
 from .modeling.ncl import NclConfig, NclForImageForgeryLocalization, NclLoss
 from .modeling.outputs import ImageForgeryLocalizationOutput
@@ -25,12 +31,16 @@ from .registration import register
 if TYPE_CHECKING:
     from .data import ForgerySynthesizer, load_forgery_dataset
     from .metrics import load_metric
+    from .modeling.diff_forensics.scheduling_simplex_ddpm import SimplexDDPMScheduler
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AutoModelForImageForgeryLocalization",
     "DeepfakeDetectionPipeline",
+    "DiffForensicsConfig",
+    "DiffForensicsForImageForgeryLocalization",
+    "DiffForensicsForPreTraining",
     "ExposingDeceptionConfig",
     "ExposingDeceptionForImageClassification",
     "FaceCropper",
@@ -45,6 +55,8 @@ __all__ = [
     "SaflNetConfig",
     "SaflNetForImageForgeryLocalization",
     "SaflNetForSemanticAlignment",
+    "SimplexDDPMScheduler",
+    "SimplexNoise",
     "SumiIflConfig",
     "SumiIflForImageForgeryLocalization",
     "checkpoint_path",
@@ -53,7 +65,12 @@ __all__ = [
     "load_metric",
 ]
 
-_LAZY = {"ForgerySynthesizer": ".data", "load_forgery_dataset": ".data", "load_metric": ".metrics"}
+_LAZY = {
+    "ForgerySynthesizer": ".data",
+    "SimplexDDPMScheduler": ".modeling.diff_forensics.scheduling_simplex_ddpm",
+    "load_forgery_dataset": ".data",
+    "load_metric": ".metrics",
+}
 
 register()
 

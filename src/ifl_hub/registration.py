@@ -15,6 +15,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from .checkpoints import DEFAULT_CHECKPOINT, DEFAULT_FACE_CHECKPOINT, checkpoint_path
 from .image_processing import FaceImageProcessor, IflImageProcessor
 from .modeling.auto import AutoModelForImageForgeryLocalization
+from .modeling.diff_forensics import DiffForensicsConfig, DiffForensicsForImageForgeryLocalization
 from .modeling.exposing_deception import ExposingDeceptionConfig, ExposingDeceptionForImageClassification
 from .modeling.ncl import NclConfig, NclForImageForgeryLocalization
 from .modeling.safl_net import SaflNetConfig, SaflNetForImageForgeryLocalization
@@ -23,6 +24,7 @@ from .pipelines import DeepfakeDetectionPipeline, ImageForgeryLocalizationPipeli
 from .pipelines.base import IflPipeline
 
 LOCALIZATION_MODELS: dict[type[PreTrainedConfig], type[PreTrainedModel]] = {
+    DiffForensicsConfig: DiffForensicsForImageForgeryLocalization,
     NclConfig: NclForImageForgeryLocalization,
     SaflNetConfig: SaflNetForImageForgeryLocalization,
     SumiIflConfig: SumiIflForImageForgeryLocalization,

@@ -48,7 +48,7 @@ def _normalised_detail(pixels: Tensor) -> Tensor:
     """High-pass luminance at one contrast everywhere, `(B, 1, H, W)`."""
     luminance = (pixels * pixels.new_tensor(_LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
     detail = luminance - _blur(luminance)
-    floor = 0.02 * luminance.std((1, 2, 3), keepdim=True, correction=0) + 1e-6
+    floor = 0.02 * luminance.std((1, 2, 3), keepdim=True, correction=0) + 1e-3
     return (detail / (_window_mean(detail**2, 15).sqrt() + floor)).clamp(-3, 3)
 
 
@@ -88,8 +88,10 @@ def _compare(detail: Tensor, rows: Tensor, columns: Tensor, prominence: Tensor) 
     for which in range(DISPLACEMENTS):
         by = rows[:, which], columns[:, which]
         together = _window_mean(detail * _displaced(detail, *by), WINDOW)
-        alike = (together / ((energy * _displaced(energy, *by)).sqrt() + 0.05)).clamp(0, 1)
-        alike = alike * (prominence[:, which] > 0).view(-1, 1, 1, 1)
+        partner = _displaced(energy, *by)
+        alike = (together / ((energy * partner).sqrt() + 0.05)).clamp(0, 1)
+        # A window that reaches into the picture from a pixel whose partner lies beyond the border proves nothing.
+        alike = alike * ((partner > 0) & (prominence[:, which] > 0).view(-1, 1, 1, 1))
         alike = torch.maximum(alike, _displaced(alike, -by[0], -by[1]))  # both, what was copied and where to
         standing = torch.where(alike > likeness, prominence[:, which].view(-1, 1, 1, 1), standing)
         likeness = torch.maximum(likeness, alike)

@@ -166,7 +166,7 @@ class Trainer:
         if step < warmup:
             return (step + 1) / warmup
         if self.recipe.schedule == "halving":
-            return 0.5 ** ((step - warmup) // self.recipe.halve_every)
+            return 0.5 ** ((step - warmup) // self.recipe.halving_steps)
         progress = (step - warmup) / max(1, total - warmup)
         if self.recipe.schedule == "poly":
             return max(0.0, 1 - progress) ** POLY_POWER

@@ -16,7 +16,7 @@ from ..data import ForgerySynthesizer
 from ..image_processing import IflImageProcessor
 from ..metrics import pixel_auc, pixel_f1
 from ..modeling.auto import AutoModelForImageForgeryLocalization
-from .pretrained import encoder_folder
+from .pretrained import encoder_folder, existing_weights
 from .recipe import Recipe
 from .sources import photo_pools
 from .task import SampleSource
@@ -55,7 +55,7 @@ class LocalizationTask:
         recipe = self.recipe
         if recipe.weights is not None:
             known = recipe.weights in list_checkpoints()
-            folder = checkpoint_path(recipe.weights) if known else recipe.weights
+            folder = checkpoint_path(recipe.weights) if known else existing_weights(recipe.weights)
             return AutoModelForImageForgeryLocalization.from_pretrained(folder, dtype=torch.float32, **recipe.config)
         model = AutoModelForImageForgeryLocalization.from_config(recipe.build_config())
         if recipe.encoder_weights is not None:

@@ -55,6 +55,21 @@ def encoder_folder(name: str, cache: Path) -> str:
     return str(folder)
 
 
+def existing_weights(name: str) -> str:
+    """A checkpoint's name as `from_pretrained` takes it, once it is clear that it is no forgotten stage of a recipe.
+
+    Raises:
+        ValueError: If the name is that of a folder, and not of a Hub id, and the folder does not exist.
+
+    Example:
+        >>> existing_weights("nvidia/mit-b2")
+        'nvidia/mit-b2'
+    """
+    if not Path(name).is_dir() and (Path(name).is_absolute() or len(Path(name).parts) > 2):
+        raise ValueError(f"recipe: there is no folder {name}; run the stage that makes it first, or name another one")
+    return name
+
+
 def convert_efficientnet_lite0(folder: Path) -> None:
     """Write EfficientNet-Lite0 (ImageNet-1k, Apache-2.0) as a folder of `EfficientNetForImageClassification`.
 

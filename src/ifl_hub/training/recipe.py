@@ -23,7 +23,8 @@ class Recipe:
         method: `model_type` of a registered method, such as `"sumi_ifl"`.
         shape: Constructor of the config: `"paper"` for its defaults, or a class method such as `"small"`, `"tiny"`.
         config: Overrides of single config fields.
-        task: What is learnt: `"localization"` or `"face-classification"`.
+        task: What is learnt: `"localization"`, `"face_classification"`, or a stage of one method, such as
+            `"semantic_alignment"` or `"denoising"`.
         options: What else the task wants to know, by name; each task's class says what it takes.
         weights: A checkpoint to go on from (fine-tuning): an embedded one, a folder or a Hub id. Its shape stays.
         encoder_weights: Where a method with a pre-trained encoder takes its weights from: a folder, a Hub id, or
@@ -40,8 +41,9 @@ class Recipe:
         momentum: Of SGD.
         learning_rate: Peak of the schedule.
         warmup_steps: Linear warm-up; the schedule follows.
-        schedule: To 0 along a half cosine, as (1 - progress)^0.9 (`"poly"`), or halved every `halve_every` steps.
-        halve_every: Steps of `"halving"`.
+        schedule: To 0 along a half cosine, or as (1 - progress)^0.9 (`"poly"`), or halved every `halving_steps`
+            (`"halving"`).
+        halving_steps: Of the `"halving"` schedule.
         weight_decay: Of the optimizer, on convolution weights only.
         max_grad_norm: Gradient clipping; 0 for none.
         ema_decay: Decay of the exponential moving average of the weights, which is what gets saved; 0 for none.
@@ -71,7 +73,7 @@ class Recipe:
     learning_rate: float = 5e-4
     warmup_steps: int = 0
     schedule: Literal["cosine", "poly", "halving"] = "cosine"
-    halve_every: int = 1000
+    halving_steps: int = 0
     weight_decay: float = 5e-3
     max_grad_norm: float = 1.0
     ema_decay: float = 0.0
@@ -81,7 +83,7 @@ class Recipe:
     validation_every: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("crop_size", "batch_size", "steps", "halve_every", "validation_samples", "validation_every"):
+        for name in ("crop_size", "batch_size", "steps", "validation_samples", "validation_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"recipe: {name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.ema_decay < 1:
@@ -89,6 +91,8 @@ class Recipe:
         for name, options in {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "poly", "halving")}.items():
             if getattr(self, name) not in options:
                 raise ValueError(f"recipe: {name} must be one of {', '.join(options)}; got {getattr(self, name)!r}")
+        if (self.schedule == "halving") != (self.halving_steps > 0):
+            raise ValueError("recipe: schedule halving and halving_steps above 0 belong together; set both or neither")
 
     def build_config(self) -> PreTrainedConfig:
         """The configuration of the method, shape and overrides.
@@ -144,7 +148,7 @@ def load_recipe(name: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     _check_keys(values, path)
     if values.get("pictures"):
         values["pictures"] = str(path.parent / values["pictures"])
-    return Recipe(**{key: _number(key, value) for key, value in values.items()})
+    return Recipe(**{key: _as_declared(key, value) for key, value in values.items()})
 
 
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:
@@ -164,8 +168,10 @@ def _check_keys(values: Mapping[str, Any], path: Path) -> None:
             raise ValueError(f"{path.name}: a recipe has no key {key!r}; {hint}")
 
 
-def _number(key: str, value: Any) -> Any:
-    """YAML reads 5e-4 as text: turn it into the number that the field declares."""
+def _as_declared(key: str, value: Any) -> Any:
+    """YAML reads 5e-4 as text and no as False: turn them into what the field declares."""
+    if value is False and key == "mixed_precision":  # what YAML makes of a bare no
+        return "no"
     declared = next(item.type for item in dataclasses.fields(Recipe) if item.name == key)
     if declared not in (int, float):
         return value

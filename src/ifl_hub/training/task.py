@@ -12,8 +12,12 @@ from .recipe import Recipe
 
 # Imported when a recipe asks for one: each needs packages that the others do not.
 _TASKS = {
-    "face-classification": ".face_classification:FaceClassificationTask",
+    "denoising": ".denoising:DenoisingTask",
+    "distillation": ".distillation:DistillationTask",
+    "face_classification": ".face_classification:FaceClassificationTask",
     "localization": ".localization:LocalizationTask",
+    "semantic_alignment": ".semantic_suppression:SemanticAlignmentTask",
+    "semantic_suppression": ".semantic_suppression:SemanticSuppressionTask",
 }
 
 

@@ -7,6 +7,8 @@ from transformers import CONFIG_MAPPING
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.models.auto import AutoConfig
 
+from ..efficientnet_levels import EFFICIENTNET_LITE0
+
 _MINIMA = {
     1: ("decoder_channels", "boundary_channels", "boundary_kernel_size", "boundary_window", "semantic_channels"),
     0: (
@@ -15,17 +17,6 @@ _MINIMA = {
     ),
 }
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_LITE0 = {
-    "model_type": "efficientnet",
-    "width_coefficient": 1.0,
-    "depth_coefficient": 1.0,
-    "hidden_act": "relu6",
-    "hidden_dim": 1280,
-    "squeeze_expansion_ratio": 0.0,
-    "image_size": 224,
-    "drop_connect_rate": 0.0,
-}
-
 _TINY_RESNET = {"embedding_size": 4, "hidden_sizes": [4, 8, 8, 8], "depths": [1, 1, 1, 1], "layer_type": "basic"}
 
 
@@ -61,12 +52,13 @@ class SaflNetConfig(PreTrainedConfig):
         boundary_channels: Width of the boundary blocks (not given in the paper).
         boundary_kernel_size: Odd kernel of the difference convolution.
         boundary_dilations: scale_i of the four boundary blocks, finest first (not given in the paper).
-        boundary_target: The soft map of eq. 7, or its binarisation (a row of Table 3).
+        boundary_target: The soft map of eq. 7 with the loss of eq. 8, or the map's binarisation with a plain
+            cross-entropy (the rows of Table 3 before soft supervision).
         boundary_window: Odd side of the window W of eq. 7 in pixels (not given in the paper).
         boundary_pixel_weight: w of eq. 8: `"soft"` is the formula's, G + gamma; `"binary"` the prose's, bin(G) + gamma.
         boundary_gamma: gamma of that weight (not given in the paper).
         semantic_encoders: Configurations of the two frozen semantic encoders E1 and E2, pre-trained on different data
-            sets (neither is named in the paper): any transformers model whose `last_hidden_state` is a map.
+            sets (neither is named in the paper): any transformers model whose last block returns a map.
         semantic_image_means: Mean that each of the two encoders expects, for pixels in [0, 1].
         semantic_image_stds: Standard deviation, likewise.
         alignment_objective: How eq. 1 is trained. `"cosine"`, as written, has no negatives and collapses;
@@ -174,7 +166,7 @@ class SaflNetConfig(PreTrainedConfig):
         traces early; authentic images train the localization as well, against false alarms.
         """
         shape = {
-            "encoder_config": dict(_LITE0),
+            "encoder_config": dict(EFFICIENTNET_LITE0),
             "level_strides": (2, 4, 8, 16, 32),
             "decoder_channels": 48,
             "residual_channels": 24,

@@ -58,7 +58,8 @@ def soft_boundary(labels: Tensor, window: int) -> Tensor:
         window: Odd side of W in pixels.
 
     Returns:
-        `(B, H, W)` float32 in [0, 1 - 1/window²]; 0 where a window holds ignored pixels only.
+        `(B, H, W)` float32 in [0, 1], at most 1 - 1/window² where the window is whole; 0 where a window holds ignored
+        pixels only.
 
     Example:
         >>> edge = torch.tensor([[[0, 0, 0, 0, 1, 1, 1, 1]]]).expand(1, 8, 8)
@@ -90,12 +91,14 @@ def boundary_loss(
 ) -> Tensor:
     """L_BGM (eq. 8): cross-entropy with bin(G), weighted by w, plus |S - G|; the mean over pixels, not their sum.
 
+    With a hard target it is the plain cross-entropy that the paper's Table 3 has before soft supervision.
+
     Args:
         logits: `(B, 1, H, W)`, whose sigmoid is S.
         labels: `(B, H, W)` integers {0, 1, 255}.
         counted: `(B,)` bool.
         window: Side of W in eq. 7.
-        target: G of eq. 7, or its binarisation at 0.5.
+        target: G of eq. 7, or (`"hard"`) its binarisation at 0.5 alone, unweighted.
         pixel_weight: w = G + gamma (the formula), or bin(G) + gamma (the prose).
         gamma: What a pixel far from every outline weighs.
 
@@ -104,11 +107,11 @@ def boundary_loss(
     """
     soft = soft_boundary(labels, window)
     binary = (soft >= 0.5).float()
-    goal = soft if target == "soft" else binary
-    weight = (goal if pixel_weight == "soft" else binary) + gamma
-    entropy = F.binary_cross_entropy_with_logits(logits[:, 0].float(), binary, reduction="none")
-    distance = (torch.sigmoid(logits[:, 0].float()) - goal).abs()
-    return mean_over(entropy * weight + distance, (labels != IGNORED) & counted[:, None, None])
+    loss = F.binary_cross_entropy_with_logits(logits[:, 0].float(), binary, reduction="none")
+    if target == "soft":
+        weight = (soft if pixel_weight == "soft" else binary) + gamma
+        loss = loss * weight + (torch.sigmoid(logits[:, 0].float()) - soft).abs()
+    return mean_over(loss, (labels != IGNORED) & counted[:, None, None])
 
 
 def classification_loss(image_logits: Tensor, image_targets: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ A re-implementation from the paper (Sun et al., ICCV 2023), which has no public 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,9 @@ from torch import Tensor, nn
 from transformers import AutoBackbone, AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.configuration_utils import PreTrainedConfig
-from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.models.efficientnet.modeling_efficientnet import EfficientNetEmbeddings, EfficientNetEncoder
 
 from ...image_processing.masks import IGNORED
+from ..efficientnet_levels import EfficientNetLevels
 from ..inputs import check_inputs
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
@@ -56,71 +54,6 @@ class SaflNetOutput(ImageForgeryLocalizationOutput):
     """
 
     boundary_logits: Tensor | None = None
-
-
-class SaflNetEncoderLevel(GradientCheckpointingLayer):
-    """The blocks of an EfficientNet between two strides, recomputed in the backward pass where that is switched on."""
-
-    def __init__(self, blocks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.blocks = nn.Sequential(*blocks)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        return self.blocks(hidden)
-
-
-class SaflNetEfficientNetEncoder(nn.Module):
-    """An EfficientNet without its top: `(B, 3, H, W)`, H and W multiples of 32, to one feature map a stride.
-
-    A level is what the last block before the next reduction returns (the paper does not say which it takes).
-    """
-
-    def __init__(self, config: PreTrainedConfig, norm_momentum: float) -> None:
-        super().__init__()
-        self.embeddings = EfficientNetEmbeddings(config)
-        blocks: list[Any] = list(EfficientNetEncoder(config).blocks)
-        if config.squeeze_expansion_ratio == 0:
-            for block in blocks:
-                block.squeeze_excite = nn.Identity()
-        repeats = [math.ceil(config.depth_coefficient * count) for count in config.num_block_repeats]
-        starts = [sum(repeats[:stage]) for stage in range(len(repeats))]
-        cuts = [start for start, stride in zip(starts, config.strides, strict=True) if stride > 1]
-        self.bounds = list(pairwise([0, *cuts, len(blocks)]))
-        self.levels = nn.ModuleList(SaflNetEncoderLevel(blocks[first:end]) for first, end in self.bounds)
-        self.strides = tuple(2 ** (level + 1) for level in range(len(self.levels)))
-        self.channels = tuple(blocks[end - 1].projection.project_bn.num_features for _, end in self.bounds)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = norm_momentum
-
-    def forward(self, pixels: Tensor) -> list[Tensor]:
-        hidden, features = self.embeddings(pixels), []
-        for level in self.levels:
-            hidden = level(hidden)
-            features.append(hidden)
-        return features
-
-    def load_weights(self, state: dict[str, Tensor]) -> None:
-        """Take the weights of an `EfficientNetModel`; its top is left out.
-
-        Raises:
-            ValueError: If they have squeeze-and-excitation that does something and this encoder has none.
-            RuntimeError: If they do not fit otherwise.
-        """
-        own = {}
-        for name, value in state.items():
-            if name.startswith("embeddings."):
-                own[name] = value
-            elif name.startswith("encoder.blocks."):
-                index, _, rest = name.removeprefix("encoder.blocks.").partition(".")
-                level, first = next((i, a) for i, (a, end) in enumerate(self.bounds) if int(index) < end)
-                own[f"levels.{level}.blocks.{int(index) - first}.{rest}"] = value
-        known = set(self.state_dict())
-        for name in [name for name in own if ".squeeze_excite." in name and name not in known]:
-            if name.endswith("expand.weight") and own[name].any():
-                raise ValueError("these weights use squeeze-and-excitation: set the encoder's squeeze_expansion_ratio")
-            del own[name]
-        self.load_state_dict(own)
 
 
 class SaflNetResiduals(nn.Module):
@@ -295,7 +228,7 @@ class SaflNetPreTrainedModel(PreTrainedModel):
     input_modalities = ("image",)
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False
-    _no_split_modules = ("SaflNetEncoderLevel", "SaflNetDecoder", "SaflNetBoundaryGuidance")
+    _no_split_modules = ("EfficientNetLevel", "SaflNetDecoder", "SaflNetBoundaryGuidance")
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -365,7 +298,7 @@ class SaflNetForImageForgeryLocalization(SaflNetPreTrainedModel):
             RuntimeError: If they do not fit the encoder.
         """
         pretrained = AutoModel.from_pretrained(str(name_or_path))
-        if isinstance(self.encoder, SaflNetEfficientNetEncoder):
+        if isinstance(self.encoder, EfficientNetLevels):
             self.encoder.load_weights(pretrained.state_dict())
         else:
             self.encoder.backbone.load_state_dict(pretrained.state_dict(), strict=False)
@@ -485,10 +418,10 @@ class SaflNetBackboneEncoder(nn.Module):
         return list(self.backbone(pixels).feature_maps)
 
 
-def _build_encoder(config: SaflNetConfig) -> SaflNetEfficientNetEncoder | SaflNetBackboneEncoder:
+def _build_encoder(config: SaflNetConfig) -> EfficientNetLevels | SaflNetBackboneEncoder:
     encoder: Any = config.encoder_config
     if encoder.model_type == "efficientnet":
-        return SaflNetEfficientNetEncoder(encoder, config.encoder_norm_momentum)
+        return EfficientNetLevels(encoder, config.encoder_norm_momentum)
     return SaflNetBackboneEncoder(encoder)
 
 

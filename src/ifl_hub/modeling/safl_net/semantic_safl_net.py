@@ -64,21 +64,22 @@ class SaflNetFrozenEncoder:
         """`(B, 3, H, W)` to the encoder's last map, `(B, C, h, w)`."""
         self.model.to(pixels.device)
         mean, std = (torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (self.mean, self.std))
-        hidden = self.model((pixels * 0.5 + 0.5 - mean) / std).last_hidden_state
-        if hidden.ndim != 4:
-            raise ValueError(
-                f"{type(self.model).__name__} returns no map but {tuple(hidden.shape)}; use another encoder"
-            )
-        return hidden
+        return _last_map(self.model, (pixels * 0.5 + 0.5 - mean) / std)
 
 
 class SaflNetSemanticReader(nn.Module):
-    """ConvBlock and Proj of the paper's Fig. 3: a semantic map to F_se, in the shape of F_tr, and to z_se."""
+    """ConvBlock and Proj of the paper's Fig. 3: a semantic map to F_se, in the shape of F_tr, and to z_se.
 
-    def __init__(self, inputs: int, channels: int, outputs: int) -> None:
+    Where the alignment normalises projections over the batch, z_se is normalised ever after by the statistics of that
+    stage: without it all pictures share a large mean, and cosines of z_se say little about the picture.
+    """
+
+    def __init__(self, inputs: int, channels: int, outputs: int, normalised: bool) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(SaflNetConvolution(inputs, channels, 3), nn.Conv2d(channels, channels, 1))
-        self.projection = SaflNetProjection(channels, outputs)
+        self.projection: nn.Sequential = SaflNetProjection(channels, outputs)
+        if normalised:
+            self.projection.append(nn.BatchNorm1d(outputs, affine=False))
 
     def forward(self, hidden: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         feature = self.convolutions(F.interpolate(hidden, size, mode="bilinear", align_corners=False))
@@ -100,11 +101,8 @@ class SaflNetForSemanticAlignment(SaflNetPreTrainedModel):
 
     def __init__(self, config: SaflNetConfig) -> None:
         super().__init__(config)
-        channels = deepest_channels(config)
-        readers = [
-            SaflNetSemanticReader(_map_channels(encoder), channels, config.semantic_channels)
-            for encoder in config.semantic_encoders
-        ]
+        outputs = (deepest_channels(config), config.semantic_channels, config.alignment_objective == "cosine_bn")
+        readers = [SaflNetSemanticReader(_map_channels(encoder), *outputs) for encoder in config.semantic_encoders]
         self.readers = nn.ModuleList(readers)
         self.frozen: list[SaflNetFrozenEncoder] = []
         self.post_init()
@@ -139,14 +137,12 @@ class SaflNetForSemanticAlignment(SaflNetPreTrainedModel):
             reader(encoder(pixels), size)[1] for reader, encoder in zip(self.readers, self.frozen, strict=True)
         )
         loss = alignment_loss(first, second, self.config.alignment_objective)
-        unit = [F.normalize(z.detach().float(), dim=1) for z in (first, second)]
-        cosines = unit[0] @ unit[1].T
-        others = ~torch.eye(len(cosines), dtype=torch.bool, device=cosines.device)
+        matched, mismatched = projection_agreement(first.detach(), second.detach())
         return SaflNetAlignmentOutput(
             loss=loss,
             loss_terms={"alignment": loss.detach()},
-            matched=cosines.diagonal().mean(),
-            mismatched=cosines[others].sum() / others.sum().clamp_min(1),
+            matched=matched,
+            mismatched=mismatched,
             projections=torch.stack([first, second]),
         )
 
@@ -177,15 +173,50 @@ class SaflNetSemanticBenchmark:
         return self.reader.projection(features)
 
 
+def projection_agreement(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cosine of a picture's two projections, and of the projections of two different pictures.
+
+    Args:
+        first: `(n, d)`, z_se1.
+        second: `(n, d)`, z_se2.
+
+    Returns:
+        Two scalars in [-1, 1], float32; the second is 0 for a single picture.
+
+    Example:
+        >>> z = torch.tensor([[2.0, 0.0], [0.0, 3.0]])
+        >>> [value.item() for value in projection_agreement(z, z)]
+        [1.0, 0.0]
+    """
+    cosines = F.normalize(first.float(), dim=1) @ F.normalize(second.float(), dim=1).T
+    others = ~torch.eye(len(cosines), dtype=torch.bool, device=cosines.device)
+    return cosines.diagonal().mean(), cosines[others].sum() / others.sum().clamp_min(1)
+
+
 def _build(encoder: dict) -> PreTrainedModel:
     values = dict(encoder)
     return AutoModel.from_config(CONFIG_MAPPING[values.pop("model_type")](**values))
 
 
+def _last_map(model: PreTrainedModel, pixels: Tensor) -> Tensor:
+    """What the last block returns, `(B, C, h, w)`.
+
+    Not `last_hidden_state`: a segmentation network often reads the blocks directly, and its checkpoint then holds an
+    untrained top convolution (MobileNetV2's DeepLab does).
+
+    Raises:
+        ValueError: If it is not a map.
+    """
+    hidden = model(pixels, output_hidden_states=True).hidden_states[-1]
+    if hidden.ndim != 4:
+        raise ValueError(f"{type(model).__name__} returns no map but {tuple(hidden.shape)}; use another encoder")
+    return hidden
+
+
 def _map_channels(encoder: dict) -> int:
     """Channels of an encoder's last map, found by running its shape: configurations name them differently."""
     with torch.device("meta"):
-        return _build(encoder).eval()(torch.zeros(1, 3, 64, 64)).last_hidden_state.shape[1]
+        return _last_map(_build(encoder).eval(), torch.zeros(1, 3, 64, 64)).shape[1]
 
 
 __all__ = ["SaflNetAlignmentOutput", "SaflNetForSemanticAlignment"]

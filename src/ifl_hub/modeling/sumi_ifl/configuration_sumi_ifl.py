@@ -1,10 +1,14 @@
 """Configuration of SUMI-IFL: defaults are the paper's; where it is silent, the docstring says what we chose."""
 
+import math
 from typing import Any, ClassVar, Literal
 
 from huggingface_hub.dataclasses import strict
+from transformers import EfficientNetConfig
 from transformers.activations import ACT2FN
 from transformers.configuration_utils import PreTrainedConfig
+
+from ..efficientnet_levels import EFFICIENTNET_LITE0
 
 _MINIMA = {
     1: (
@@ -40,6 +44,11 @@ class SumiIflConfig(PreTrainedConfig):
         branch_order: The three branches in the order of eq. 6; the middle one is weighted by gamma.
         stem_stride: 1 keeps every feature at full resolution as in the paper. A stride `s` folds `s`×`s` pixels into
             channels first (no pixel is lost) and upsamples the logits at the end: `s`² times less work.
+        trunk_config: Configuration of a transformers EfficientNet whose first levels every branch reads beside the
+            pixels. None, as in the paper, has no such trunk: it is our addition, for the sake of pre-trained weights
+            (`load_encoder_weights`). A `squeeze_expansion_ratio` of 0 leaves squeeze-and-excitation out.
+        trunk_stride: Pixels per cell of the trunk's last level: 2, 4, 8, 16 or 32.
+        trunk_norm_momentum: Share of a new batch in the running statistics of the trunk's normalisation.
         fusion_parametrization: `"sigmoid"` keeps gamma of eq. 6 in (0, 1), a convex combination; `"raw"` learns it
             unbounded.
         fusion_init: Initial gamma; 1/3 weighs the branches equally.
@@ -96,6 +105,9 @@ class SumiIflConfig(PreTrainedConfig):
     norm: Literal["none", "group"] = "none"
     branch_order: list[str] | tuple[str, ...] = ("channel", "spatial", "pixel")
     stem_stride: int = 1
+    trunk_config: dict | PreTrainedConfig | None = None
+    trunk_stride: int = 16
+    trunk_norm_momentum: int | float = 0.01
     fusion_parametrization: Literal["sigmoid", "raw"] = "sigmoid"
     fusion_init: int | float = 1 / 3
     leave_one_out: Literal["renormalize", "zero"] = "renormalize"
@@ -117,6 +129,8 @@ class SumiIflConfig(PreTrainedConfig):
     positive_weight: int | float = 1.0
 
     def __post_init__(self, **kwargs: Any) -> None:
+        if isinstance(self.trunk_config, dict):
+            self.trunk_config = _trunk_config(self.trunk_config)
         self.id2label: dict[int, str] = self.id2label or {0: "authentic", 1: "forged"}
         super().__post_init__(**kwargs)
         self.label2id: dict[str, int] = self.label2id or {label: index for index, label in self.id2label.items()}
@@ -139,10 +153,16 @@ class SumiIflConfig(PreTrainedConfig):
             raise ValueError(f"hidden_act must be one of {', '.join(sorted(ACT2FN))}; got {self.hidden_act!r}")
         if self.sufficiency_temperature <= 0:
             raise ValueError(f"sufficiency_temperature must be above 0, got {self.sufficiency_temperature}")
+        if self.trunk_stride not in (2, 4, 8, 16, 32):
+            raise ValueError(f"trunk_stride must be 2, 4, 8, 16 or 32, got {self.trunk_stride}")
+        if not 0 < self.trunk_norm_momentum <= 1:
+            raise ValueError(f"trunk_norm_momentum must lie in (0, 1], got {self.trunk_norm_momentum}")
         for minimum, names in _MINIMA.items():
             for name in names:
                 if getattr(self, name) < minimum:
                     raise ValueError(f"{name} must be at least {minimum}, got {getattr(self, name)}")
+        if self.trunk_config is not None and self.stem_stride & (self.stem_stride - 1):
+            raise ValueError(f"beside a trunk, stem_stride must be a power of 2, got {self.stem_stride}")
 
     @property
     def level_channels(self) -> list[int]:
@@ -152,7 +172,8 @@ class SumiIflConfig(PreTrainedConfig):
     @property
     def size_divisor(self) -> int:
         """The model pads its input to a multiple of this many pixels and crops the logits back."""
-        return self.stem_stride * 2 ** (self.num_levels - 1)
+        unet = self.stem_stride * 2 ** (self.num_levels - 1)
+        return unet if self.trunk_config is None else math.lcm(unet, self.trunk_stride)
 
     @classmethod
     def preset(cls, name: Literal["paper", "cmfnet"], **overrides: Any) -> "SumiIflConfig":
@@ -178,15 +199,18 @@ class SumiIflConfig(PreTrainedConfig):
 
     @classmethod
     def small(cls, **overrides: Any) -> "SumiIflConfig":
-        """The shape of the shipped weights: about 1.1 M parameters, trained on two CPU cores within the hour.
+        """The shape of the shipped weights: about 1.2 M parameters, trained on two CPU cores within the hour.
 
-        A quarter of the resolution and group normalisation are what makes that possible; the rest of the method stays.
+        EfficientNet-Lite0 up to stride 16 as a trunk, a quarter of the resolution and group normalisation are what
+        make that possible; the rest of the method stays.
         """
         shape = {
             "stem_stride": 4,
-            "base_channels": 32,
+            "trunk_config": dict(EFFICIENTNET_LITE0),
+            "trunk_stride": 16,
+            "base_channels": 24,
             "channel_increment": 6,
-            "num_levels": 4,
+            "num_levels": 3,
             "blocks_per_level": 1,
             "norm": "group",
             "latent_channels": 24,
@@ -206,6 +230,13 @@ class SumiIflConfig(PreTrainedConfig):
             "num_reasoning_blocks": 1,
         }
         return cls(**{**shape, **overrides})
+
+
+def _trunk_config(values: dict[str, Any]) -> EfficientNetConfig:
+    model_type = values.get("model_type", "efficientnet")
+    if model_type != "efficientnet":
+        raise ValueError(f"trunk_config must be of an 'efficientnet', got {model_type!r}")
+    return EfficientNetConfig(**{name: value for name, value in values.items() if name != "model_type"})
 
 
 __all__ = ["SumiIflConfig"]

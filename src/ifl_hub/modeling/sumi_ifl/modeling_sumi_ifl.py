@@ -7,16 +7,19 @@ whose block names and fusion formula it shares (CMFNet, arXiv 2206.02748). Equat
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
+from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ...image_processing.masks import IGNORED
+from ..efficientnet_levels import EfficientNetLevels
 from ..inputs import check_inputs
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
@@ -140,13 +143,39 @@ class SumiIflResidualBlock(GradientCheckpointingLayer):
         return hidden + (update if self.gate is None else update * self.gate(update))
 
 
+class SumiIflTrunkReader(nn.Module):
+    """A branch's own view of the trunk: its levels projected to one width, brought to the stem's grid and summed.
+
+    `(B, C_i, H / 2^i, W / 2^i)` for i = 1, 2, … -> `(B, base_channels, H / s, W / s)`. Not in the paper.
+    """
+
+    def __init__(self, config: SumiIflConfig, channels: Sequence[int]) -> None:
+        super().__init__()
+        strides = [2 ** (level + 1) for level in range(len(channels))]
+        # A level finer than the grid is folded into channels: nothing of it is lost.
+        self.folds = [max(1, config.stem_stride // stride) for stride in strides]
+        self.scales = [max(1, stride // config.stem_stride) for stride in strides]
+        self.projections = nn.ModuleList(
+            SumiIflConv2d(count * fold**2, config.base_channels, 1, bias=False)
+            for count, fold in zip(channels, self.folds, strict=True)
+        )
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        read = []
+        for level, fold, scale, project in zip(levels, self.folds, self.scales, self.projections, strict=True):
+            projected = project(F.pixel_unshuffle(level, fold))
+            read.append(F.interpolate(projected, scale_factor=scale, mode="bilinear", align_corners=False))
+        return torch.stack(read).sum(0)
+
+
 class SumiIflAttentionUNet(nn.Module):
     """One branch of Fig. 1: a U-Net whose convolutions are attention blocks of one kind.
 
-    `(B, 3 s², h, w)` -> `(B, base_channels, h, w)`, with h and w multiples of `2 ** (num_levels - 1)`.
+    `(B, 3 s², h, w)` and, beside a trunk, its levels -> `(B, base_channels, h, w)`, with h and w multiples of
+    `2 ** (num_levels - 1)`.
     """
 
-    def __init__(self, config: SumiIflConfig, branch: str) -> None:
+    def __init__(self, config: SumiIflConfig, branch: str, trunk_channels: Sequence[int] = ()) -> None:
         super().__init__()
         widths = config.level_channels
         finest, half, deepest = widths[0], max(1, widths[0] // 2), len(widths) - 1
@@ -162,15 +191,18 @@ class SumiIflAttentionUNet(nn.Module):
             _activation(config),
             SumiIflConv2d(half, finest, 3, bias=False),
         )
+        self.trunk_reader = SumiIflTrunkReader(config, trunk_channels) if trunk_channels else None
         self.encoder = nn.ModuleList(blocks(width) for width in widths)
         self.decoder = nn.ModuleList(blocks(width) for width in widths)
         self.skips = nn.ModuleList(block(width) for width in widths[:-1])
         self.down = nn.ModuleList(SumiIflConv2d(widths[i], widths[i + 1], 1, bias=False) for i in range(deepest))
         self.up = nn.ModuleList(SumiIflConv2d(widths[i + 1], widths[i], 1, bias=False) for i in range(deepest))
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        hidden = self.encoder[0](self.stem(pixels))
-        skipped = []
+    def forward(self, pixels: Tensor, trunk_levels: Sequence[Tensor] = ()) -> Tensor:
+        hidden, skipped = self.stem(pixels), []
+        if self.trunk_reader is not None:
+            hidden = hidden + self.trunk_reader(trunk_levels)
+        hidden = self.encoder[0](hidden)
         for skip, down, encode in zip(self.skips, self.down, self.encoder[1:], strict=True):
             skipped.append(skip(hidden))
             # Bilinear ×0.5 of an even size is the mean of 2×2 pixels.
@@ -291,7 +323,7 @@ class SumiIflPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False
     # A skip connection adds what the two ends of a U-Net computed, so one device must hold all of it.
-    _no_split_modules = ("SumiIflAttentionUNet", "SumiIflResidualBlock")
+    _no_split_modules = ("SumiIflAttentionUNet", "SumiIflResidualBlock", "EfficientNetLevel")
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -300,6 +332,8 @@ class SumiIflPreTrainedModel(PreTrainedModel):
             init.normal_(module.weight, std=module.gain / math.sqrt(module.weight[0].numel()))
             if isinstance(module, SumiIflStemConv2d):
                 init.copy_(module.weight, module.with_high_pass_half(self.config.num_channels))
+        elif isinstance(module, nn.Conv2d):  # of the trunk
+            init.normal_(module.weight, std=math.sqrt(2 / module.weight[0].numel()))
         elif isinstance(module, nn.PReLU):
             init.constant_(module.weight, 0.25)
         elif isinstance(module, SumiIflFusion):
@@ -320,7 +354,11 @@ class SumiIflForImageForgeryLocalization(SumiIflPreTrainedModel):
 
     def __init__(self, config: SumiIflConfig) -> None:
         super().__init__(config)
-        self.branches = nn.ModuleList(SumiIflAttentionUNet(config, branch) for branch in config.branch_order)
+        self.trunk = None
+        if isinstance(config.trunk_config, PreTrainedConfig):
+            self.trunk = EfficientNetLevels(config.trunk_config, config.trunk_norm_momentum, config.trunk_stride)
+        channels = () if self.trunk is None else self.trunk.channels
+        self.branches = nn.ModuleList(SumiIflAttentionUNet(config, branch, channels) for branch in config.branch_order)
         self.fusion = SumiIflFusion(config)
         self.reasoning = SumiIflReasoning(config)
         self.predictor = SumiIflPredictor(config)
@@ -333,6 +371,17 @@ class SumiIflForImageForgeryLocalization(SumiIflPreTrainedModel):
     def mask_classifier(self) -> nn.Conv2d:
         """The convolution that ends in the map; its bias moves every logit alike."""
         return self.predictor.classifier
+
+    def load_encoder_weights(self, name_or_path: str | Path) -> None:
+        """Take the trunk's weights from a pre-trained EfficientNet: a Hub id or a folder.
+
+        Raises:
+            ValueError: If the model has no trunk.
+            RuntimeError: If they do not fit the trunk.
+        """
+        if self.trunk is None:
+            raise ValueError("this SUMI-IFL has no trunk to load weights into: set trunk_config")
+        self.trunk.load_weights(AutoModel.from_pretrained(str(name_or_path)).state_dict())
 
     def forward(
         self, pixel_values: Tensor, labels: Tensor | None = None, image_targets: Tensor | None = None
@@ -349,8 +398,10 @@ class SumiIflForImageForgeryLocalization(SumiIflPreTrainedModel):
         """
         check_inputs(pixel_values, labels, self.config.num_channels)
         size = pixel_values.shape[-2:]
-        folded = F.pixel_unshuffle(pad_reflect(pixel_values, self.config.size_divisor), self.config.stem_stride)
-        features = [branch(folded) for branch in self.branches]
+        padded = pad_reflect(pixel_values, self.config.size_divisor)
+        folded = F.pixel_unshuffle(padded, self.config.stem_stride)
+        levels = () if self.trunk is None else self.trunk(padded)
+        features = [branch(folded, levels) for branch in self.branches]
         latent = self.reasoning(self.fusion(features))
         logits = self._decode(self._sample(latent), size)
         output = SumiIflOutput(logits=logits, fusion_weights=self.fusion.weights())

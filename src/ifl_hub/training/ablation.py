@@ -1,0 +1,114 @@
+"""An ablation as data: rows of overrides of one recipe, several seeds, and a table with their spread."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .recipe import Recipe, load_recipe
+
+ABLATIONS = Path(__file__).parent / "ablations"
+Scores = Mapping[str, float | None]  # of one run; None where no image defines the value
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Rows of a paper's ablation table, each a change to one recipe.
+
+    Args:
+        recipe: Name of a shipped recipe, or a YAML file.
+        rows: Name of each row to its overrides, `key=value`; the first row is what the others are compared with.
+        set: Overrides that all rows share: the size of a run.
+        validation_size: Side of the square validation samples in pixels.
+    """
+
+    recipe: str
+    rows: dict[str, list[str]]
+    set: list[str] = field(default_factory=list)
+    validation_size: int = 256
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            raise ValueError("ablation: name at least one row under 'rows'")
+
+    def row_recipe(self, row: str, seed: int, overrides: Iterable[str] = ()) -> Recipe:
+        """The recipe of one run; a row's own overrides come last.
+
+        Raises:
+            ValueError: If an override is none of the recipe's.
+        """
+        return load_recipe(self.recipe, [*self.set, *overrides, *self.rows[row], f"seed={seed}"])
+
+    def only(self, names: Sequence[str]) -> "Ablation":
+        """The rows that are named, in the order of the names.
+
+        Raises:
+            ValueError: If there is no such row.
+        """
+        if unknown := [name for name in names if name not in self.rows]:
+            raise ValueError(f"there is no row {unknown[0]!r}; name one of: {', '.join(map(repr, self.rows))}")
+        return Ablation(self.recipe, {name: self.rows[name] for name in names}, self.set, self.validation_size)
+
+
+def load_ablation(name: str | Path) -> Ablation:
+    """Read an ablation by the name of a shipped one or by path.
+
+    Raises:
+        ValueError: If there is no such ablation, or it lacks or misspells a key.
+
+    Example:
+        >>> list(load_ablation("ncl_losses").rows)
+        ['base', 'base + L_NCL', 'base + L_NCL + L_PC']
+    """
+    import yaml
+
+    path = Path(name) if str(name).endswith((".yaml", ".yml")) else ABLATIONS / f"{name}.yaml"
+    if not path.is_file():
+        shipped = ", ".join(sorted(file.stem for file in ABLATIONS.glob("*.yaml")))
+        raise ValueError(f"there is no ablation {str(name)!r}; name a YAML file or one of: {shipped}")
+    values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        return Ablation(**values)
+    except TypeError as error:
+        raise ValueError(f"{path}: an ablation has recipe, rows, set and validation_size: {error}") from None
+
+
+def ablation_table(results: Mapping[str, Mapping[int, Scores]]) -> str:
+    """Markdown: mean and sample deviation over seeds, and the AUC's difference to the first row, paired by seed.
+
+    Args:
+        results: Row to seed to `pixel_auc`, `pixel_f1` and `authentic_fpr`.
+
+    Example:
+        >>> runs = {"base": {0: {"pixel_auc": 0.5, "pixel_f1": 0.1, "authentic_fpr": 0.2}}}
+        >>> print(ablation_table(runs).splitlines()[2])
+        | base | 0.500 | 0.500 |  | 0.100 | 0.200 |
+    """
+    lines = [
+        "| row | AUC of each seed | AUC | difference to the first row, per seed | F1 | authentic area marked |",
+        "|---|---|---|---|---|---|",
+    ]
+    base = next(iter(results.values()))
+    for index, (row, runs) in enumerate(results.items()):
+        aucs = _column(runs, "pixel_auc")
+        gains = [f"{auc - first:+.3f}" for auc, first in zip(aucs, _column(base, "pixel_auc"), strict=True)]
+        cells = [
+            row,
+            ", ".join(f"{auc:.3f}" for auc in aucs),
+            *(_spread(_column(runs, name)) for name in ("pixel_auc", "pixel_f1", "authentic_fpr")),
+        ]
+        cells.insert(3, ", ".join(gains) if index else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _column(runs: Mapping[int, Scores], name: str) -> list[float]:
+    return [value for scores in runs.values() if (value := scores[name]) is not None]
+
+
+def _spread(values: Sequence[float]) -> str:
+    """`mean ± deviation`; the mean alone for a single run, nothing without one."""
+    if len(values) < 2:
+        return "".join(f"{value:.3f}" for value in values)
+    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"

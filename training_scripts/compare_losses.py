@@ -1,0 +1,117 @@
+r"""What the parts of a method's objective change: the rows of its paper's ablation table, each with several seeds.
+
+    python training_scripts/compare_losses.py --ablation ncl_losses --pictures DIR --out runs/ncl-losses
+    python training_scripts/compare_losses.py --ablation safl_net_plugins --pictures DIR --out runs/safl-net-plugins \
+        --rows "1: baseline" "4: BGM" --test forgery/casia1:validation
+
+An ablation is a YAML file in `ifl_hub/training/ablations`: a recipe, and overrides for each row. Runs of one seed see
+the same samples, and all are judged on the same forgeries of photos that none was trained on. Run it again to continue
+after an interruption. `table.md` and `results.json` in the output folder hold the scores: per-image means over forged
+images, F1 at 0.5, and the share of authentic images' pixels that is marked.
+"""
+
+import argparse
+import functools
+import json
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+from transformers import pipeline
+
+import ifl_hub  # noqa: F401  (registers the methods)
+from ifl_hub.data import ForgerySynthesizer
+from ifl_hub.data.photos import PhotoPool
+from ifl_hub.evaluation import mean_of, read_labelled_images, score_images
+from ifl_hub.files import write_atomically
+from ifl_hub.training.ablation import Ablation, Scores, ablation_table, load_ablation
+from ifl_hub.training.engine import Trainer
+from ifl_hub.training.localization import ENDLESS
+from ifl_hub.training.sources import photo_pools
+from ifl_hub.training.task import build_task
+
+VALIDATION_SEED = 1_000_003
+SCORES = ("pixel_auc", "pixel_f1", "authentic_fpr")
+Results = dict[str, dict[str, dict[int, Scores]]]  # by data set, row and seed
+
+
+def main() -> None:
+    """Run what is missing, then write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ablation", required=True, help="name of a shipped ablation, or a YAML file")
+    parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="folders of photos and RGBA cut-outs")
+    parser.add_argument("--out", type=Path, required=True, help="folder of all runs")
+    parser.add_argument("--rows", nargs="+", metavar="ROW", help="these rows only; the first is compared with")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe value")
+    parser.add_argument("--test", nargs="+", default=[], metavar="DIR[:SPLIT]", help="imagefolders to score as well")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make samples")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        ablation = load_ablation(arguments.ablation)
+        ablation = ablation.only(arguments.rows) if arguments.rows else ablation
+        results = run_all(ablation, arguments)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"error: {error}")
+    write_atomically(arguments.out / "results.json", json.dumps(results, indent=2).encode())
+    tables = "\n".join(f"{data}\n\n{ablation_table(rows)}" for data, rows in results.items())
+    write_atomically(arguments.out / "table.md", tables.encode())
+    logging.info("%s", tables)
+
+
+def run_all(ablation: Ablation, arguments: argparse.Namespace) -> Results:
+    """Train and score every row with every seed."""
+    results: Results = {}
+    for row in ablation.rows:
+        for seed in arguments.seeds:
+            folder = arguments.out / f"{''.join(c for c in row if c.isalnum() or c in '+_')}-seed{seed}"
+            scores = {"synthetic validation": train(ablation, row, seed, folder, arguments)}
+            scores |= {data: score(folder / "final", data) for data in arguments.test}
+            for data, values in scores.items():
+                results.setdefault(data, {}).setdefault(row, {})[seed] = values
+    return results
+
+
+def train(ablation: Ablation, row: str, seed: int, folder: Path, arguments: argparse.Namespace) -> Scores:
+    """Train one row with one seed, or continue it; the scores of its last validation."""
+    recipe = ablation.row_recipe(row, seed, arguments.set)
+    train_photos, validation_photos = decoded_pools(tuple(arguments.pictures), recipe.pictures)
+    train_data = ForgerySynthesizer(train_photos, recipe.crop_size, seed, recipe.mixture, length=ENDLESS)
+    validation_data = ForgerySynthesizer(validation_photos, ablation.validation_size, VALIDATION_SEED, recipe.mixture)
+    Trainer(build_task(recipe), train_data, validation_data, folder, arguments.workers).run()
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    last = next(row for row in reversed(rows) if "pixel_auc" in row)
+    return {name: last.get(name) for name in SCORES}
+
+
+@functools.cache
+def decoded_pools(folders: tuple[Path, ...], manifest: str | None) -> tuple[PhotoPool, PhotoPool]:
+    """The photo pools, which keep what they have decoded from one run to the next."""
+    return photo_pools(folders, manifest)
+
+
+def score(model: Path, data: str) -> Scores:
+    """The scores of trained weights on an imagefolder, `DIR` or `DIR:SPLIT`."""
+    folder, _, split = data.partition(":")
+    images = read_labelled_images(folder, split or None)
+    localizer = pipeline("image-forgery-localization", model=str(model))
+
+    def localize(image: Image.Image) -> np.ndarray:
+        return localizer(image)["heatmap"]
+
+    scores = score_images(tqdm(images, desc=f"{model.parent.name} on {data}"), localize)
+    forged = [row for row in scores if row.pixel_f1 is not None]
+    authentic = [row for row in scores if row.pixel_f1 is None]
+    return {
+        "pixel_auc": mean_of(forged, "pixel_auc"),
+        "pixel_f1": mean_of(forged, "pixel_f1"),
+        "authentic_fpr": mean_of(authentic, "flagged_area"),
+    }
+
+
+if __name__ == "__main__":
+    main()
