@@ -132,14 +132,14 @@ def measure_labelled(target: Path, folder: Path, recipe: Recipe) -> dict[str, An
 
 def _entry(data: str, frames: Sequence[FaceScore], drawn: str, keys: Sequence[str]) -> dict[str, Any]:
     result = score_faces(frames)
-    fake = sum(frame.is_fake for frame in frames)
+    fake, sources = sum(frame.is_fake for frame in frames), len({frame.video[2] for frame in frames})
     return {
         "data": data,
         "n_forged": fake,
         "n_authentic": len(frames) - fake,
         "date": datetime.date.today().isoformat(),
         "definition": (
-            f"{len(frames)} frames of {result['videos']} {drawn}; image_auc is the AUC over frames, video_auc over the "
+            f"{len(frames)} frames of {sources} {drawn}; image_auc is the AUC over frames, video_auc over the "
             "mean scores of videos, image_acc the share of frames on the right side of 0.5"
         ),
         "drawn": drawn,

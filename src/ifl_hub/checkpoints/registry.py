@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 DEFAULT_CHECKPOINT = "safl-net-lite0"
+DEFAULT_FACE_CHECKPOINT = "exposing-deception-small"
 _ROOT = Path(__file__).parent
 
 
@@ -22,7 +23,7 @@ def checkpoint_path(name: str) -> str:
         >>> checkpoint_path("sumi-ifl-tiny")
         Traceback (most recent call last):
         ...
-        ValueError: no embedded checkpoint is called 'sumi-ifl-tiny'; there are: safl-net-lite0, sumi-ifl-small
+        ValueError: no embedded checkpoint is called 'sumi-ifl-tiny'; there are: exposing-deception-small, ...
     """
     if name not in _names():
         raise ValueError(f"no embedded checkpoint is called {name!r}; there are: {', '.join(_names())}")

@@ -88,7 +88,8 @@ def bootstrap_intervals(videos: Sequence[Sequence[FaceScore]], seed: int = 0) ->
         ]
         for name, rows in (("image_auc", [frame for video in picked for frame in video]), ("video_auc", means)):
             drawn[name].append(float(auc(rows) or 0.0))
-    return {name: (float(low), float(high)) for name, (low, high) in _quantiles(drawn).items()}
+    bounds = {name: np.quantile(values, _TAILS).tolist() for name, values in drawn.items()}
+    return {name: (low, high) for name, (low, high) in bounds.items()}
 
 
 def auc(frames: Sequence[FaceScore]) -> float | None:
@@ -96,7 +97,3 @@ def auc(frames: Sequence[FaceScore]) -> float | None:
     scores = np.array([frame.score for frame in frames], np.float64)
     ranking = rank_scores(scores, np.array([frame.is_fake for frame in frames], np.bool_))
     return area_under_roc(ranking.forged, ranking.authentic)
-
-
-def _quantiles(drawn: dict[str, list[float]]) -> dict[str, tuple[float, float]]:
-    return {name: tuple(np.quantile(values, _TAILS)) for name, values in drawn.items()}  # type: ignore[misc]

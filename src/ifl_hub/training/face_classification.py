@@ -189,7 +189,11 @@ def listed_faces(folders: Sequence[Path], manifest: str | Path, split: Split) ->
         picture.sha256: path for picture, path in find_pictures(folders, load_manifest(manifest), split).paths.items()
     }
     rows = [json.loads(line) for line in FACES.read_text(encoding="utf-8").splitlines()]
-    faces = [Face(paths[row["sha256"]], box=tuple(map(float, row["box"]))) for row in rows if row["sha256"] in paths]
+    faces = []
+    for row in rows:
+        if row["sha256"] in paths:
+            left, top, right, bottom = map(float, row["box"])
+            faces.append(Face(paths[row["sha256"]], box=(left, top, right, bottom)))
     if not faces:
         raise ValueError(
             f"{', '.join(map(str, folders))}: none of the photos with listed faces for {split}; "

@@ -165,7 +165,7 @@ class ExposingDeceptionConfig(PreTrainedConfig):
 
     @classmethod
     def small(cls, **overrides: Any) -> "ExposingDeceptionConfig":
-        """For a CPU: blocks of one narrow residual unit a stage, 1.4 M parameters together, meant for 112 px."""
+        """For a CPU: blocks of one narrow residual unit a stage, 1.3 M parameters together, meant for 48 to 112 px."""
         return cls(**{**_narrow((16, 32, 64, 128), blocks=4, fusion=(128, 64)), **overrides})
 
     @classmethod

@@ -26,6 +26,8 @@ from .losses_exposing_deception import (
     weighted_sum,
 )
 
+LOSS_TERMS = ("cross_entropy", "local_information", "global_information")
+
 
 @dataclass
 class ExposingDeceptionOutput(ModelOutput):
@@ -44,11 +46,11 @@ class ExposingDeceptionOutput(ModelOutput):
 
     loss: Tensor | None = None
     loss_terms: dict[str, Tensor] | None = None
-    logits: Tensor | None = None
+    logits: Tensor = None  # type: ignore[assignment]  # always there; a ModelOutput's fields need defaults
     joint_logits: Tensor | None = None
     leave_one_out_logits: Tensor | None = None
-    local_features: Tensor | None = None
-    global_features: Tensor | None = None
+    local_features: Tensor = None  # type: ignore[assignment]
+    global_features: Tensor = None  # type: ignore[assignment]
 
 
 class _SoundInitialisation(PreTrainedModel):
@@ -272,9 +274,6 @@ class ExposingDeceptionForImageClassification(ExposingDeceptionPreTrainedModel):
             return self.loss_weighting(list(terms.values()))
         weights = dict(zip(LOSS_TERMS, self.config.loss_weights, strict=True))
         return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-
-
-LOSS_TERMS = ("cross_entropy", "local_information", "global_information")
 
 
 def _feature_width(config: ExposingDeceptionConfig) -> int:
