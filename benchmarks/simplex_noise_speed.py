@@ -9,8 +9,11 @@ counts; the package's turn is one picture, and is multiplied. The promise: at le
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable
+
+os.environ["NUMBA_NUM_THREADS"] = "1"  # numba's start-up sets the threads of everything that uses OpenMP
 
 import numpy as np
 import opensimplex
