@@ -172,7 +172,7 @@ class ExposingDeceptionConfig(PreTrainedConfig):
     def tiny(cls, **overrides: Any) -> "ExposingDeceptionConfig":
         """For tests: a quarter of a million parameters, three blocks, no dropout.
 
-        Widths stay multiples of 8: with 4 channels last in memory a backward pass of torch 2.13 on a CPU corrupts its heap.
+        Widths are multiples of 8: a stage of 4 channels crashed the backward pass of torch 2.13 (CPU, channels last).
         """
         shape = {
             **_narrow((8, 16, 32, 64), blocks=3, fusion=(32, 16)),
