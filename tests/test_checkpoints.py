@@ -18,7 +18,7 @@ LARGEST = {"sumi-ifl-small": 5_000_000, "safl-net-lite0": 16_000_000, "exposing-
 #: Auto class and image processor by the task that a checkpoint was trained for.
 KINDS = {
     "localization": (AutoModelForImageForgeryLocalization, "IflImageProcessor"),
-    "face-classification": (AutoModelForImageClassification, "FaceImageProcessor"),
+    "face_classification": (AutoModelForImageClassification, "FaceImageProcessor"),
 }
 
 

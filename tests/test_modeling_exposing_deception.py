@@ -291,7 +291,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     model = build()
     with pytest.raises(ValueError, match="2 weights for 3 blocks"):
         model.load_encoder_weights([tmp_path, tmp_path])
-    other = small_resnet(tmp_path / "other", 0, hidden_sizes=[4, 8, 16, 24])
+    other = small_resnet(tmp_path / "other", 0, hidden_sizes=[8, 16, 32, 48])
     with pytest.raises(ValueError, match=r"does not hold the weights of a ResNetModel"):
         model.load_encoder_weights(other)
 
@@ -382,7 +382,7 @@ def test_attention_leaves_no_gradient_and_works_where_gradients_are_off():
 def test_attention_goes_where_the_only_clue_is():
     """A network whose features are the brightness of each place looks at the bright place, and at the fake class."""
     model = build().eval()
-    maps = [torch.zeros(1, 32, 4, 4) for _ in range(3)]
+    maps = [torch.zeros(1, 64, 4, 4) for _ in range(3)]
     maps[0][:, :, 0, 1] = 1.0
     model.local_maps = lambda _: maps
     with torch.no_grad():

@@ -6,7 +6,7 @@ from typing import Any
 
 TEMPLATES = Path(__file__).parent / "templates"
 #: By the metadata's `task`, which is the recipe's.
-CARDS = {"localization": "model_card.md.jinja", "face-classification": "face_card.md.jinja"}
+CARDS = {"localization": "model_card.md.jinja", "face_classification": "face_card.md.jinja"}
 
 
 def render_model_card(checkpoint: str | Path) -> str:
