@@ -199,10 +199,10 @@ class SumiIflConfig(PreTrainedConfig):
 
     @classmethod
     def small(cls, **overrides: Any) -> "SumiIflConfig":
-        """The shape of the shipped weights: about 1.2 M parameters, trained on two CPU cores within the hour.
+        """The shape of the shipped weights: about 1.2 M parameters, trained on one CPU core within the hour.
 
-        EfficientNet-Lite0 up to stride 16 as a trunk, a quarter of the resolution and group normalisation are what
-        make that possible; the rest of the method stays.
+        EfficientNet-Lite0 up to stride 16 as a trunk, which the paper's network does not have, a quarter of the
+        resolution and group normalisation are what make that possible; the rest of the method stays.
         """
         shape = {
             "stem_stride": 4,
