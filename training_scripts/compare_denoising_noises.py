@@ -23,13 +23,12 @@ from ifl_hub.data.photos import PhotoPool
 from ifl_hub.files import write_atomically
 from ifl_hub.training import Recipe, load_recipe
 from ifl_hub.training.engine import Trainer
-from ifl_hub.training.sources import photo_pools
+from ifl_hub.training.sources import ENDLESS, photo_pools
 from ifl_hub.training.task import SampleSource, build_task
 
 ARMS: dict[str, str | None] = {"no pre-training": None, "Gaussian": "gaussian", "simplex": "simplex"}
 BUDGET = ("crop_size=96", "batch_size=8", "warmup_steps=20", "ema_decay=0.95", "validation_samples=60")
 VALIDATION_SEED = 1_000_003
-MANY = 1 << 40  # the series of samples is endless
 SCORES = ("pixel_auc", "pixel_f1", "authentic_fpr")
 
 
@@ -78,7 +77,7 @@ def compare(
     """All arms with one seed."""
     shared = [*BUDGET, f"seed={seed}"]
     fine_tuning = load_recipe("diff_forensics_small", [*shared, f"steps={arguments.steps}", "weights=null"])
-    train = Remembered(ForgerySynthesizer(pools[0], fine_tuning.crop_size, seed, length=MANY))
+    train = Remembered(ForgerySynthesizer(pools[0], fine_tuning.crop_size, seed, length=ENDLESS))
     validation = Remembered(ForgerySynthesizer(pools[1], fine_tuning.crop_size, VALIDATION_SEED))
     scores = {}
     for arm, noise in ARMS.items():

@@ -29,8 +29,7 @@ from ifl_hub.evaluation import mean_of, read_labelled_images, score_images
 from ifl_hub.files import write_atomically
 from ifl_hub.training.ablation import Ablation, Scores, ablation_table, load_ablation
 from ifl_hub.training.engine import Trainer
-from ifl_hub.training.localization import ENDLESS
-from ifl_hub.training.sources import photo_pools
+from ifl_hub.training.sources import ENDLESS, photo_pools
 from ifl_hub.training.task import build_task
 
 VALIDATION_SEED = 1_000_003

@@ -10,15 +10,13 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..data import ForgerySynthesizer
 from ..image_processing import IflImageProcessor
 from ..modeling.diff_forensics import DiffForensicsForPreTraining
 from .pretrained import existing_weights
 from .recipe import Recipe
-from .sources import photo_pools
+from .sources import synthesized_samples
 from .task import SampleSource
 
-ENDLESS = 1 << 40  # the recipe's steps decide how many samples are drawn
 SHOWN = 4  # validation samples on the sheet
 GAP = 4
 
@@ -51,12 +49,7 @@ class DenoisingTask:
 
     def build_data(self, folders: Sequence[Path]) -> tuple[SampleSource, SampleSource]:
         """Crops of the photos in the folders, some of them forged."""
-        recipe = self.recipe
-        train, validation = photo_pools(folders, recipe.pictures)
-        return (
-            ForgerySynthesizer(train, recipe.crop_size, recipe.seed, recipe.mixture, length=ENDLESS),
-            ForgerySynthesizer(validation, recipe.crop_size, recipe.seed + 1, recipe.mixture),
-        )
+        return synthesized_samples(self.recipe, folders, self.recipe.crop_size)
 
     def build_model(self) -> PreTrainedModel:
         """The recipe's weights, or a fresh model around a pre-trained encoder."""

@@ -10,14 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModelForSemanticSegmentation, PreTrainedModel, SegformerForSemanticSegmentation
 
-from ..data import ForgerySynthesizer
 from ..image_processing import IflImageProcessor
 from .pretrained import existing_weights
 from .recipe import Recipe
-from .sources import photo_pools
+from .sources import synthesized_samples
 from .task import SampleSource
-
-ENDLESS = 1 << 40  # the recipe's steps decide how many samples are drawn
 
 
 class DistillationTask:
@@ -47,12 +44,7 @@ class DistillationTask:
 
     def build_data(self, folders: Sequence[Path]) -> tuple[SampleSource, SampleSource]:
         """Crops of the photos in the folders."""
-        recipe = self.recipe
-        train, validation = photo_pools(folders, recipe.pictures)
-        return (
-            ForgerySynthesizer(train, recipe.crop_size, recipe.seed, recipe.mixture, length=ENDLESS),
-            ForgerySynthesizer(validation, recipe.crop_size, recipe.seed + 1, recipe.mixture),
-        )
+        return synthesized_samples(self.recipe, folders, self.recipe.crop_size)
 
     def build_model(self) -> PreTrainedModel:
         """A fresh SegFormer whose encoder has the shape that the recipe's method has."""

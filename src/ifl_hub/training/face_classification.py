@@ -18,10 +18,10 @@ from ..data.schema import read_metadata
 from ..files import write_atomically
 from ..image_processing import FaceImageProcessor
 from ..metrics import DetectionAccumulator
-from .localization import ENDLESS
 from .pictures import Split, find_pictures, load_manifest
 from .pretrained import encoder_folder
 from .recipe import RECIPES, Recipe
+from .sources import ENDLESS
 from .task import SampleSource
 
 #: The real faces that shipped weights learn from: photo by sha256, box in its pixels.

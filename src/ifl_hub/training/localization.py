@@ -12,16 +12,14 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..checkpoints import checkpoint_path, list_checkpoints
-from ..data import ForgerySynthesizer
 from ..image_processing import IflImageProcessor
 from ..metrics import pixel_auc, pixel_f1
 from ..modeling.auto import AutoModelForImageForgeryLocalization
 from .pretrained import encoder_folder, existing_weights
 from .recipe import Recipe
-from .sources import photo_pools
+from .sources import synthesized_samples
 from .task import SampleSource
 
-ENDLESS = 1 << 40  # the recipe's steps decide how many samples are drawn
 VALIDATION_SIZE = 256  # pixels
 SHOWN = 12  # validation samples on the contact sheet
 
@@ -43,12 +41,7 @@ class LocalizationTask:
 
     def build_data(self, folders: Sequence[Path]) -> tuple[SampleSource, SampleSource]:
         """Forgeries synthesized from the photos and cut-outs in the folders."""
-        recipe = self.recipe
-        train, validation = photo_pools(folders, recipe.pictures)
-        return (
-            ForgerySynthesizer(train, recipe.crop_size, recipe.seed, recipe.mixture, length=ENDLESS),
-            ForgerySynthesizer(validation, VALIDATION_SIZE, recipe.seed + 1, recipe.mixture),
-        )
+        return synthesized_samples(self.recipe, folders, VALIDATION_SIZE)
 
     def build_model(self) -> PreTrainedModel:
         """The recipe's weights, or its method and shape, freshly initialised but for a pre-trained encoder."""

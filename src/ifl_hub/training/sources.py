@@ -1,4 +1,4 @@
-"""From folders of pictures to the two photo pools of a run: one to train on, one that is never trained on."""
+"""From folders of pictures to the samples of a run: some to train on, some of photos that are never trained on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,11 +6,38 @@ from typing import TYPE_CHECKING
 
 from ..files import file_sha256
 from .pictures import PicturePool, load_manifest, picture_files, picture_pool
+from .recipe import Recipe
 
 if TYPE_CHECKING:
+    from ..data import ForgerySynthesizer
     from ..data.photos import PhotoPool
 
 VALIDATION_SHARE = 0.1
+ENDLESS = 1 << 40  # the recipe's steps decide how many samples are drawn
+
+
+def synthesized_samples(
+    recipe: Recipe, folders: Sequence[str | Path], validation_size: int
+) -> "tuple[ForgerySynthesizer, ForgerySynthesizer]":
+    """Forgeries of a recipe's photos and cut-outs: the endless training series, and the validation samples.
+
+    Args:
+        recipe: Its pictures, crop size, mixture and seed.
+        folders: As in `photo_pools`.
+        validation_size: Side of the validation samples in pixels.
+
+    Raises:
+        PictureNotAllowedError: As `photo_pools`.
+        FileNotFoundError: As `photo_pools`.
+        ValueError: As `photo_pools`.
+    """
+    from ..data import ForgerySynthesizer
+
+    train, validation = photo_pools(folders, recipe.pictures)
+    return (
+        ForgerySynthesizer(train, recipe.crop_size, recipe.seed, recipe.mixture, length=ENDLESS),
+        ForgerySynthesizer(validation, validation_size, recipe.seed + 1, recipe.mixture),
+    )
 
 
 def photo_pools(folders: Sequence[str | Path], manifest: str | Path | None) -> "tuple[PhotoPool, PhotoPool]":
