@@ -14,10 +14,10 @@ localize: .venv/.core
 	@$(BIN)/ifl-hub localize "$(IMAGE)" --out "$(OUT)" $(if $(MODEL),--model "$(MODEL)")
 
 test: .venv/.dev
-	$(BIN)/python -m pytest -q -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" -n auto
 
 test-all: .venv/.dev
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -445,12 +445,13 @@ def test_the_map_is_the_last_blocks_and_not_that_of_a_top_which_segmentation_lea
 def test_normalised_projections_stay_so_after_the_alignment():
     """Without it a mean that all pictures share would decide every cosine with z_se."""
     alignment = aligned(SaflNetConfig.tiny()).train()
-    alignment.readers[0].projection[-1].momentum = 0.5
-    pixels = torch.rand(16, 3, 32, 32) * 2 - 1
-    for _ in range(12):
-        alignment(pixels)
+    for module in alignment.readers[0].modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.momentum = None  # the running statistics are those of the one batch that it sees
+    pixels = torch.rand(16, 3, 96, 96) * 2 - 1
+    alignment(pixels)
     first = alignment.eval()(pixels).projections[0]
-    assert first.mean(0).abs().max() < 0.05
+    assert (first.mean(0).abs() < 0.2 * first.std(0)).all()
     assert first.std(0).min() > 0.5
 
 

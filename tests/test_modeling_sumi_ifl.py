@@ -27,21 +27,6 @@ class TestSumiIfl(ModelTesterMixin):
     option_requirements: ClassVar = {("sufficiency_head", "auxiliary"): {"sufficiency_ce_weight": 0.5}}
 
 
-class TestSumiIflFolded(ModelTesterMixin):
-    """A coarser grid with pixels folded into channels; and group normalisation."""
-
-    config_class = SumiIflConfig
-    model_class = SumiIflForImageForgeryLocalization
-    loss_terms = TestSumiIfl.loss_terms
-    smallest_dynamic_export = 4 * SumiIflConfig.small().stem_stride + 1  # three levels, more than one cell at the last
-    deterministic_training = TestSumiIfl.deterministic_training
-    option_requirements = TestSumiIfl.option_requirements
-
-    def make_config(self, **overrides):
-        stride = SumiIflConfig.small().stem_stride
-        return SumiIflConfig.tiny(**{"stem_stride": stride, "norm": "group", **overrides})
-
-
 TRUNK = {
     "width_coefficient": 0.15,
     "depth_coefficient": 0.2,
@@ -53,7 +38,7 @@ TRUNK = {
 
 
 class TestSumiIflTrunk(ModelTesterMixin):
-    """The layout of the shipped weights: the levels of an EfficientNet beside the folded pixels."""
+    """The layout of the shipped weights: an EfficientNet's levels beside pixels folded into channels; group norm."""
 
     config_class = SumiIflConfig
     model_class = SumiIflForImageForgeryLocalization
@@ -359,7 +344,7 @@ def test_the_first_levels_alone_are_the_first_levels_of_all():
         EfficientNetLevels(config, 0.01, last_stride=64)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     stem=st.sampled_from([1, 2, 4, 8]),
     stride=st.sampled_from([2, 4, 8, 16, 32]),

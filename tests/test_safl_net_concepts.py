@@ -104,7 +104,7 @@ def test_the_gradient_is_the_slope_of_the_forged_regions_logit(script, folders):
         handle.remove()
         return value
 
-    slope = (forged_logit(1e-4) - forged_logit(-1e-4)) / 2e-4
+    slope = (forged_logit(1e-7) - forged_logit(-1e-7)) / 2e-7
     assert slope == pytest.approx(float(gradient @ direction.numpy()), rel=1e-3)
     assert abs(slope) > 1e-9
 

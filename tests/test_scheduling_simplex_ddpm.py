@@ -44,7 +44,7 @@ def test_adding_noise_is_linear_and_can_be_undone(t, seed, factor):
 @pytest.mark.parametrize("t", [0, 30, 300, 999])
 def test_unit_data_and_unit_noise_stay_unit(t):
     scheduler = SimplexDDPMScheduler()
-    scheduler.simplex = SimplexNoise(frequency=1 / 8, octaves=3)  # more patches in a small picture
+    scheduler.simplex = SimplexNoise(frequency=1 / 8.3, octaves=3)  # more patches in a small picture
     shape = (16, 3, 64, 64)
     data, noise = torch.randn(shape, generator=seeded()), scheduler.sample_noise(shape, seeded(1))
     noisy = scheduler.add_noise(data, noise, torch.full((16,), t))
@@ -147,7 +147,7 @@ def test_round_trip(tmp_path):
     assert written["_class_name"] == "SimplexDDPMScheduler"
     assert written["noise_normalization"] == "none"
     loaded = SimplexDDPMScheduler.from_pretrained(tmp_path)
-    assert dict(loaded.config) == dict(scheduler.config)
+    assert {**loaded.config, "_use_default_values": []} == {**scheduler.config, "_use_default_values": []}
     assert loaded.simplex == scheduler.simplex
     assert torch.equal(loaded.alphas_cumprod, scheduler.alphas_cumprod)
     assert pickle.loads(pickle.dumps(scheduler)).simplex == scheduler.simplex

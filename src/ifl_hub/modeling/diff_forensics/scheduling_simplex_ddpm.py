@@ -103,6 +103,9 @@ class SimplexDDPMScheduler(DDPMScheduler):
             steps_offset=steps_offset,
             rescale_betas_zero_snr=rescale_betas_zero_snr,
         )
+        # diffusers gives another class its own defaults where a value is at ours; this one must travel all the same.
+        at_default = [name for name in self.config.get("_use_default_values", ()) if name != "clip_sample"]
+        self.register_to_config(_use_default_values=at_default)
         self.simplex = SimplexNoise(
             simplex_frequency, simplex_octaves, simplex_persistence, noise_normalization, simplex_jitter
         )

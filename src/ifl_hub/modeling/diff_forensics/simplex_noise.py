@@ -112,10 +112,11 @@ def simplex_operator(
     frequency: float,
     octaves: int,
     persistence: float,
+    amplitude: float = 1.0,
     shifted: bool = True,
     device: torch.device | None = None,
 ) -> SimplexOperator:
-    """Build the map of sum_k persistence^k noise(2^k frequency x); the last four are kept.
+    """Build the map of amplitude sum_k persistence^k noise(2^k frequency x); the last four are kept.
 
     Args:
         height: Of the canvas in pixels.
@@ -123,13 +124,15 @@ def simplex_operator(
         frequency: Lattice units a pixel in the first octave; it doubles from one to the next.
         octaves: How many.
         persistence: Factor of the amplitude from one octave to the next.
+        amplitude: Of the first octave.
         shifted: Whether octaves are shifted against each other; unshifted, all have a vertex at the top left pixel.
         device: Where the map lies, by default the CPU, which computes it, in float64.
     """
     lattices, first = [], 0
     for octave in range(octaves):
         shift = (octave + 1) * torch.tensor(_SHIFT, dtype=torch.float64) * shifted
-        lattices.append(_Lattice.of_canvas(height, width, frequency * 2**octave, persistence**octave, shift, first))
+        own = amplitude * persistence**octave
+        lattices.append(_Lattice.of_canvas(height, width, frequency * 2**octave, own, shift, first))
         first += lattices[-1].size
     occupied = torch.zeros(first, dtype=torch.bool)
     pieces = []
@@ -274,7 +277,8 @@ class SimplexNoise:
         batch, channels, height, width = shape
         target = torch.device(device or "cpu")
         canvas = (height + self.jitter, width + self.jitter)
-        operator = simplex_operator(*canvas, self.frequency, self.octaves, self.persistence, device=target)
+        amplitude = 1 / self._sum_std if self.normalization == "unit_variance" else 1.0
+        operator = simplex_operator(*canvas, self.frequency, self.octaves, self.persistence, amplitude, device=target)
         draws = [self._draw(len(operator.vertices), channels, g, target) for g in _one_each(generator, batch, target)]
         gradients = _gradients(torch.stack([codes for codes, _ in draws]).to(target))
         noise = operator.apply(gradients, [crop for _, crop in draws], (height, width))
