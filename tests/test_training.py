@@ -156,6 +156,14 @@ def test_the_fingerprint_tells_recipes_apart_and_ignores_what_says_nothing():
     assert len({recipe(**change).fingerprint() for change in changes}) == len(changes)
 
 
+def test_the_fingerprint_does_not_tell_where_the_recipe_lies(tmp_path):
+    shipped = load_recipe("ncl_small")
+    copied = tmp_path / "ncl_small.yaml"
+    copied.write_text((RECIPES / "ncl_small.yaml").read_text())
+    assert load_recipe(copied).pictures != shipped.pictures
+    assert load_recipe(copied).fingerprint() == shipped.fingerprint()
+
+
 def test_a_folder_of_another_recipe_is_not_overwritten(tmp_path):
     run(tmp_path, steps=1)
     with pytest.raises(ValueError, match="another recipe"):

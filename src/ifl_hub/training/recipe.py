@@ -113,6 +113,8 @@ class Recipe:
         """
         unset = json.loads(json.dumps(dataclasses.asdict(Recipe(self.method))))
         values = {name: value for name, value in dataclasses.asdict(self).items() if value != unset[name]}
+        if self.pictures is not None:
+            values["pictures"] = Path(self.pictures).name  # and not the folder of this copy of the project
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
