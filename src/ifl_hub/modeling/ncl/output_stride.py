@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
-from transformers.models.resnet.modeling_resnet import ResNetBackbone
 
 PROBE_SIZE = 256
 
@@ -28,7 +27,7 @@ def apply_output_stride(backbone: PreTrainedModel, output_stride: int, multi_gri
     Raises:
         ValueError: If a backbone other than ResNet has another stride.
     """
-    if not isinstance(backbone, ResNetBackbone):
+    if backbone.config.model_type != "resnet":
         stride = measure_stride(backbone)
         if stride != output_stride:
             raise ValueError(
