@@ -21,15 +21,6 @@ from ifl_hub.modeling.exposing_deception.configuration_exposing_deception import
 from ifl_hub.modeling.exposing_deception.explanation_exposing_deception import attention_overlap, local_attention
 from modeling_tester import ModelTesterMixin
 
-SMALL_EFFICIENTNET = {
-    "model_type": "efficientnet",
-    "width_coefficient": 0.15,
-    "depth_coefficient": 0.2,
-    "depth_divisor": 4,
-    "hidden_dim": 192,
-    "drop_connect_rate": 0.0,
-}
-
 
 class TestExposingDeception(ModelTesterMixin):
     config_class = ExposingDeceptionConfig
