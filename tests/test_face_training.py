@@ -17,7 +17,9 @@ from ifl_hub.image_processing.loading import load_image
 from ifl_hub.training import Recipe, load_recipe
 from ifl_hub.training.engine import Trainer, run_recipe
 from ifl_hub.training.face_classification import FACES, FaceClassificationTask, mixup
+from ifl_hub.training.labelled import LabelledData
 from ifl_hub.training.pictures import load_manifest
+from ifl_hub.training.sources import Sources
 from ifl_hub.training.task import build_task
 
 
@@ -55,6 +57,10 @@ def recipe(**changes):
         "validation_every": 12,
     }
     return Recipe(**{**values, **changes})
+
+
+def faces(*folders):
+    return Sources(data=tuple(LabelledData(str(folder)) for folder in folders))
 
 
 # -- samples -----------------------------------------------------------------------------------------------------------
@@ -147,7 +153,7 @@ def test_mixup_mixes_pixels_and_labels_by_the_same_share(share, batch):
 
 def test_it_learns_to_tell_rough_faces_from_smooth_ones(folder, tmp_path):
     path, _ = folder
-    final = run_recipe(recipe(), [path], tmp_path / "run", num_workers=0)
+    final = run_recipe(recipe(), faces(path), tmp_path / "run", num_workers=0)
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert rows[-1]["image_auc"] > 0.9
     assert rows[-1]["video_auc"] == 1
@@ -162,7 +168,7 @@ def test_it_learns_to_tell_rough_faces_from_smooth_ones(folder, tmp_path):
 def test_mixed_batches_are_the_same_in_every_worker(folder):
     path, _ = folder
     task = build_task(recipe(options={"mixup": 0.5}))
-    data, _ = task.build_data([path])
+    data, _ = task.build_data(faces(path))
     one, other = (task.collate([data[index] for index in range(36, 48)]) for _ in range(2))
     assert torch.equal(one["pixel_values"], other["pixel_values"])
     assert one["labels"].shape == (12, 2)
@@ -173,7 +179,7 @@ def test_halving_is_a_staircase(folder, tmp_path):
     path, _ = folder
     settings = recipe(schedule="halving", halving_steps=10, warmup_steps=2, steps=40)
     task = build_task(settings)
-    trainer = Trainer(task, *task.build_data([path]), tmp_path, num_workers=0)
+    trainer = Trainer(task, *task.build_data(faces(path)), tmp_path, num_workers=0)
     factors = [trainer._learning_rate_factor(step) for step in (0, 1, 2, 11, 12, 21, 22, 39)]
     assert factors == [0.5, 1.0, 1.0, 1.0, 0.5, 0.5, 0.25, 0.125]
 
@@ -187,9 +193,9 @@ def test_mistakes_in_a_recipe_are_said(folder, tmp_path):
         with pytest.raises(ValueError, match=message):
             build_task(recipe(options=options))
     with pytest.raises(ValueError, match="from one folder"):
-        build_task(recipe()).build_data([tmp_path, tmp_path])
+        build_task(recipe()).build_data(faces(tmp_path, tmp_path))
     with pytest.raises(ValueError, match="need `pictures`"):
-        build_task(recipe(options={"samples": "self-blended"})).build_data([tmp_path])
+        build_task(recipe(options={"samples": "self-blended"})).build_data(Sources((tmp_path,)))
 
 
 @pytest.mark.parametrize("name", ["exposing_deception_paper", "exposing_deception_small"])

@@ -39,6 +39,9 @@ class Remembered:
         self.source = source
         self.made: dict[int, dict[str, Any]] = {}
 
+    def __len__(self) -> int:
+        return len(self.source)
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         if index not in self.made:
             sample = self.source[index]

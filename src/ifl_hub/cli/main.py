@@ -10,6 +10,7 @@ from .errors import CommandError
 from .evaluate import evaluate
 from .localize import localize
 from .models import models
+from .train import train
 
 app = typer.Typer(
     help="Image forgery localization: find what was changed in a photo, and which faces are fake.",
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command()(localize)
 app.command()(detect)
 app.command()(evaluate)
+app.command()(train)
 app.command()(models)
 app.add_typer(data.app, name="data")
 

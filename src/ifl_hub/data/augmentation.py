@@ -157,7 +157,7 @@ class AugmentedSamples:
         row = self.rows[number]
         image = load_image(row["image"]).pixels
         rng = np.random.default_rng([self.seed, index])
-        augmented, labels = self.augmentation(image, _labels(row, image.shape[:2], number), rng)
+        augmented, labels = self.augmentation(image, label_map_of(row, image.shape[:2], number), rng)
         return {"image": augmented, "mask": labels, "row": number}
 
     def _row_number(self, epoch: int, place: int) -> int:
@@ -167,7 +167,12 @@ class AugmentedSamples:
         return self._order[1][place]
 
 
-def _labels(row: Mapping[str, Any], size: tuple[int, ...], number: int) -> np.ndarray:
+def label_map_of(row: Mapping[str, Any], size: tuple[int, ...], number: int) -> np.ndarray:
+    """The label map of a row: its mask, or zeros where an authentic picture has none.
+
+    Raises:
+        ValueError: If a forged picture has no mask.
+    """
     if row["mask"] is not None:
         return to_label_map(row["mask"], f"mask of row {number}")
     if row.get("label") != "authentic":

@@ -13,8 +13,9 @@ from transformers import PreTrainedModel
 from ..image_processing import IflImageProcessor
 from ..modeling.diff_forensics import DiffForensicsForPreTraining
 from .pretrained import existing_weights
+from .processes import map_over_processes
 from .recipe import Recipe
-from .sources import synthesized_samples
+from .sources import Sources, synthesized_samples
 from .task import SampleSource
 
 SHOWN = 4  # validation samples on the sheet
@@ -47,9 +48,9 @@ class DenoisingTask:
         except TypeError as error:
             raise ValueError(f"recipe: options.scheduler: {error}") from None
 
-    def build_data(self, folders: Sequence[Path]) -> tuple[SampleSource, SampleSource]:
+    def build_data(self, sources: Sources) -> tuple[SampleSource, SampleSource]:
         """Crops of the photos in the folders, some of them forged."""
-        return synthesized_samples(self.recipe, folders, self.recipe.crop_size)
+        return synthesized_samples(self.recipe, sources.only_pictures(self.recipe.task), self.recipe.crop_size)
 
     def build_model(self) -> PreTrainedModel:
         """The recipe's weights, or a fresh model around a pre-trained encoder."""
@@ -79,20 +80,27 @@ class DenoisingTask:
         """The loss, and that of each quarter of the schedule; sample i always gets the same timestep and noise."""
         count, total = self.recipe.validation_samples, self.scheduler.config["num_train_timesteps"]
         shown_every = max(1, count // SHOWN)
-        errors: dict[int, list[float]] = {}
-        shown = []
-        for index in range(count):
+
+        def judge(index: int) -> tuple[int, float, tuple[Tensor, ...] | None]:
+            """Quarter and loss of one sample, and what the sheet shows of it."""
             step = (2 * index + 1) * total // (2 * count)
             clean = self.collate([data[index]])["pixel_values"].to(model.device)
             noise = self.scheduler.sample_noise(clean.shape, torch.Generator().manual_seed(index), clean.device)
             steps = torch.tensor([step], device=clean.device)
             noisy = self.scheduler.add_noise(clean, noise, steps)
             output = model(noisy, steps, labels=noise)
-            errors.setdefault(4 * step // total + 1, []).append(output.loss.item())
-            if index % shown_every == shown_every // 2:
-                shown.append((clean, noisy, noise, output.predicted_noise))
+            is_shown = index % shown_every == shown_every // 2
+            pictures = tuple(tensor.cpu() for tensor in (clean, noisy, noise, output.predicted_noise))
+            return 4 * step // total + 1, output.loss.item(), pictures if is_shown else None
+
+        rows = map_over_processes(judge, count)
+        errors: dict[int, list[float]] = {}
+        for quarter, error, _ in rows:
+            errors.setdefault(quarter, []).append(error)
         if folder is not None:
-            _sheet(shown[:SHOWN]).save(folder / "validation.png")
+            _sheet([pictures for _, _, pictures in rows if pictures is not None][:SHOWN]).save(
+                folder / "validation.png"
+            )
         quarters = {f"quarter_{quarter}": float(np.mean(values)) for quarter, values in errors.items()}
         return {"denoising": float(np.mean([error for values in errors.values() for error in values])), **quarters}
 

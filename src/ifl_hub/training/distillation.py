@@ -12,8 +12,9 @@ from transformers import AutoModelForSemanticSegmentation, PreTrainedModel, Segf
 
 from ..image_processing import IflImageProcessor
 from .pretrained import existing_weights
+from .processes import map_over_processes
 from .recipe import Recipe
-from .sources import synthesized_samples
+from .sources import Sources, synthesized_samples
 from .task import SampleSource
 
 HEAD_CHANNELS = 64  # of the student's head, which is thrown away: what it cannot do the encoder has to, and it is fast
@@ -44,9 +45,9 @@ class DistillationTask:
         )
         self.teacher = teacher.eval().requires_grad_(False)
 
-    def build_data(self, folders: Sequence[Path]) -> tuple[SampleSource, SampleSource]:
+    def build_data(self, sources: Sources) -> tuple[SampleSource, SampleSource]:
         """Crops of the photos in the folders."""
-        return synthesized_samples(self.recipe, folders, self.recipe.crop_size)
+        return synthesized_samples(self.recipe, sources.only_pictures(self.recipe.task), self.recipe.crop_size)
 
     def build_model(self) -> PreTrainedModel:
         """A fresh SegFormer whose encoder has the shape that the recipe's method has."""
@@ -68,12 +69,14 @@ class DistillationTask:
 
     def validate(self, model: PreTrainedModel, data: SampleSource, folder: Path | None) -> dict[str, float]:
         """The loss; the share of pixels with the teacher's class; and that of those the teacher calls no background."""
-        rows = []
-        for index in range(self.recipe.validation_samples):
+
+        def judge(index: int) -> list[float]:
             taught, learnt = self._both(model, self.collate([data[index]])["pixel_values"].to(model.device))
             divergence = F.kl_div(learnt, taught, reduction="none", log_target=True).sum(1)
             same, object_ = taught.argmax(1) == learnt.argmax(1), taught.argmax(1) > 0
-            rows.append([t.sum().item() for t in (divergence, same, same & object_, object_, torch.ones_like(same))])
+            return [t.sum().item() for t in (divergence, same, same & object_, object_, torch.ones_like(same))]
+
+        rows = map_over_processes(judge, self.recipe.validation_samples)
         divergence, same, same_object, objects, pixels = np.sum(rows, 0)
         agreement = {"agreement": same / pixels, "object_agreement": same_object / max(objects, 1)}
         return {"divergence": divergence / pixels, **agreement}

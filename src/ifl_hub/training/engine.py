@@ -12,7 +12,8 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +27,28 @@ from transformers import PreTrainedModel
 from ..files import file_sha256, write_atomically
 from .ema import WeightAverage
 from .recipe import Recipe
+from .selection import Selection
+from .sources import Sources
 from .task import SampleSource, Task, build_task
+from .tracking import checked_trackers, track_picture
+from .training_report import write_report
 
 logger = logging.getLogger(__name__)
 LOG_EVERY = 20
 POLY_POWER = 0.9
 
 
-def run_recipe(recipe: Recipe, folders: Sequence[Path], output_dir: Path, num_workers: int = 1) -> Path:
-    """Train as a recipe says, on what the folders hold, and return the folder of the final weights.
+def run_recipe(recipe: Recipe, sources: Sources, output_dir: Path, num_workers: int = 1) -> Path:
+    """Train as a recipe says, on what a user names, and return the folder of the final weights.
 
     Run it again to continue after an interruption.
 
     Raises:
-        ValueError: If the recipe, the folders or an earlier run in `output_dir` do not fit each other.
+        ValueError: If the recipe, the sources or an earlier run in `output_dir` do not fit each other.
         FileNotFoundError: If a folder does not exist.
     """
     task = build_task(recipe)
-    train_data, validation_data = task.build_data(folders)
+    train_data, validation_data = task.build_data(sources)
     return Trainer(task, train_data, validation_data, output_dir, num_workers).run()
 
 
@@ -60,10 +65,11 @@ class Trainer:
 
     Args:
         task: What is learnt, with its recipe.
-        train_data: Endless by index: step `n` uses indices `n * batch_size` onwards.
+        train_data: Endless by index: with one process, step `n` uses indices `n * batch_size * accumulation_steps`
+            onwards.
         validation_data: For the task's `validate`.
-        output_dir: Gets `checkpoint-*` (to continue from), `log.jsonl`, the task's pictures and, at the end, `final/`,
-            a folder for `from_pretrained`.
+        output_dir: Gets `checkpoint-*` (to continue from), `log.jsonl`, the task's pictures, `best-*` where the recipe
+            names a metric and, at the end, `final/`, a folder for `from_pretrained`, and `training_report.md`.
         num_workers: Processes that make samples.
     """
 
@@ -75,7 +81,7 @@ class Trainer:
         output_dir: Path,
         num_workers: int = 1,
     ) -> None:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.utils import set_seed
 
         self.task = task
@@ -84,17 +90,30 @@ class Trainer:
         self.validation_data = validation_data
         self.output_dir = output_dir
         self.num_workers = num_workers
-        self.accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
+        self.accelerator = Accelerator(
+            mixed_precision=recipe.mixed_precision,
+            log_with=checked_trackers(recipe.trackers) or None,
+            project_dir=output_dir,
+            # Some losses leave a head without a gradient, as NCL's do in a batch of authentic pictures.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
         if self.accelerator.device.type == "cpu" and recipe.mixed_precision != "no" and not _computes_bfloat16():
             logger.warning("this processor computes bfloat16 in software: --set mixed_precision=no is much faster")
+        torch.use_deterministic_algorithms(recipe.deterministic)
         torch.manual_seed(recipe.seed)  # every process starts from the same weights
         model = task.build_model()
         set_seed(recipe.seed, device_specific=True)
+        if recipe.activation_checkpointing:
+            model.activation_checkpointing_enable()
         optimizer = build_optimizer(model, recipe)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         self.model, self.optimizer = self.accelerator.prepare(model.to(memory_format=torch.channels_last), optimizer)
+        if recipe.compile:
+            self.model = torch.compile(self.model)
         self.average = WeightAverage(self.bare_model, recipe.ema_decay) if recipe.ema_decay else None
-        self.accelerator.register_for_checkpointing(self.schedule, *filter(None, [self.average]))
+        self.selection = Selection(recipe.metric, recipe.patience) if recipe.metric else None
+        stateful = filter(None, [self.average, self.selection])
+        self.accelerator.register_for_checkpointing(self.schedule, *stateful)
 
     @property
     def bare_model(self) -> PreTrainedModel:
@@ -105,13 +124,15 @@ class Trainer:
         """Train, continuing from the newest checkpoint in `output_dir`, and return the folder of the final weights."""
         self.output_dir.mkdir(parents=True, exist_ok=True)
         step = self._resume()
+        if self.recipe.trackers:
+            self.accelerator.init_trackers("ifl-hub")
         started, first_step = time.perf_counter(), step
         recent: list[dict[str, float]] = []
         with tqdm(
             total=self.recipe.steps, initial=step, unit="step", disable=not self.accelerator.is_main_process
         ) as bar:
-            for batch in self._batches(step):
-                recent.append(self._train_step(batch))
+            for batches in () if self._is_over else self._batches(step):
+                recent.append(self._train_step(batches))
                 step += 1
                 bar.update()
                 if step % LOG_EVERY == 0 or step == self.recipe.steps:
@@ -123,24 +144,49 @@ class Trainer:
                     scores = self.validate()
                     self._log({"step": step, **scores})
                     bar.write(f"step {step}: " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
+                    self._keep_best(step, scores)
                     self._save_checkpoint(step)
-        return self._save_final(time.perf_counter() - started, step - first_step)
+                    if self._is_over:
+                        logger.info("no better %s for %d validations", self.recipe.metric, self.recipe.patience)
+                        break
+        final = self._save_final(time.perf_counter() - started, step - first_step)
+        self.accelerator.end_training()
+        return final
 
-    def _train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
+    def time_steps(self, count: int) -> float:
+        """Median seconds of the first steps, samples included; writes nothing."""
+        batches, seconds = self._batches(0), []
+        for _ in range(count):
+            started = time.perf_counter()
+            self._train_step(next(batches))
+            seconds.append(time.perf_counter() - started)
+        return float(np.median(seconds))
+
+    @property
+    def _is_over(self) -> bool:
+        return self.selection is not None and self.selection.is_over
+
+    def _train_step(self, batches: Sequence[dict[str, Tensor]]) -> dict[str, float]:
+        """One step of the optimizer, over as many batches as the recipe adds up; the means of their losses."""
         self.model.train()
-        with self.accelerator.autocast():
-            loss, terms = self.task.loss(self.model, batch)
-        self.accelerator.backward(loss)
+        rows = []
+        for number, batch in enumerate(batches, 1):
+            with nullcontext() if number == len(batches) else self.accelerator.no_sync(self.model):
+                with self.accelerator.autocast():
+                    loss, terms = self.task.loss(self.model, batch)
+                self.accelerator.backward(loss / len(batches))
+            rows.append({"loss": loss.item(), **{name: float(term.item()) for name, term in terms.items()}})
         if self.recipe.max_grad_norm:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        learning_rate = self.schedule.get_last_lr()[0]
+        learning_rate = float(self.schedule.get_last_lr()[0])
         self.schedule.step()
         if self.average:
             self.average.update(self.bare_model)
-        values = {"loss": loss.item(), "learning_rate": float(learning_rate)}
-        return values | {name: float(term.item()) for name, term in terms.items()}
+        return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]} | {
+            "learning_rate": learning_rate
+        }
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -149,9 +195,10 @@ class Trainer:
         with self._averaged_weights(), self.accelerator.autocast():
             return self.task.validate(self.bare_model.eval(), self.validation_data, folder)
 
-    def _batches(self, first_step: int) -> Iterator[dict[str, Tensor]]:
+    def _batches(self, first_step: int) -> Iterator[list[dict[str, Tensor]]]:
+        """This process's batches of each step from `first_step` on."""
         recipe, world = self.recipe, self.accelerator.num_processes
-        stride = recipe.batch_size * world
+        stride = recipe.batch_size * world * recipe.accumulation_steps
         data: Dataset = Subset(self.train_data, range(first_step * stride, recipe.steps * stride))  # type: ignore[arg-type]
         loader = DataLoader(
             data,
@@ -161,7 +208,9 @@ class Trainer:
             # A generator of its own: a new loader would otherwise draw from the state that a checkpoint has restored.
             generator=torch.Generator().manual_seed(recipe.seed),
         )
-        return iter(self.accelerator.prepare(loader))
+        batches = iter(self.accelerator.prepare(loader))
+        while group := list(islice(batches, recipe.accumulation_steps)):
+            yield group
 
     def _learning_rate_factor(self, step: int) -> float:
         warmup, total = self.recipe.warmup_steps, self.recipe.steps
@@ -176,12 +225,15 @@ class Trainer:
 
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:
-        """Swap the averaged weights in, and the trained ones back."""
+        """Swap the averaged weights in, those of the first process, and the trained ones back."""
         if self.average is None:
             yield
             return
         trained = {name: value.detach().clone() for name, value in self.bare_model.state_dict().items()}
         self.bare_model.load_state_dict(self.average.average)
+        if self.accelerator.num_processes > 1:  # batch statistics differ from process to process
+            for value in self.bare_model.state_dict().values():
+                torch.distributed.broadcast(value, 0)
         try:
             yield
         finally:
@@ -211,14 +263,36 @@ class Trainer:
             for other in set(self.output_dir.glob("checkpoint-*")) - {target}:
                 shutil.rmtree(other)
 
+    def _keep_best(self, step: int, scores: dict[str, float]) -> None:
+        """Where these scores are the best so far: write the weights, whole or not at all, and drop the oldest."""
+        if self.selection is None or not self.selection.update(step, scores):
+            return
+        with self._averaged_weights():
+            if self.accelerator.is_main_process:
+                temporary, target = (self.output_dir / f"{dot}best-{step:07d}" for dot in (".", ""))
+                for folder in (temporary, target):  # of a run that was interrupted since
+                    shutil.rmtree(folder, ignore_errors=True)
+                self.task.save(self.bare_model, temporary)
+                temporary.rename(target)
+                for other in sorted(self.output_dir.glob("best-*"))[: -self.recipe.keep_best]:
+                    shutil.rmtree(other)
+
+    def _save_weights(self, folder: Path) -> None:
+        """The best weights where a metric says which those are, else the last ones, averaged if the recipe averages."""
+        with self._averaged_weights():
+            if self.selection is not None and self.accelerator.is_main_process:
+                shutil.copytree(self.output_dir / f"best-{self.selection.best_step:07d}", folder, dirs_exist_ok=True)
+            elif self.accelerator.is_main_process:
+                self.task.save(self.bare_model, folder)
+
     def _save_final(self, seconds: float, steps: int) -> Path:
         final = self.output_dir / "final"
+        self._save_weights(final)
         if self.accelerator.is_main_process:
-            with self._averaged_weights():
-                self.task.save(self.bare_model, final)
             summary = {
                 "recipe": dataclasses.asdict(self.recipe),
                 "steps_this_run": steps,
+                "best_step": self.selection.best_step if self.selection else None,
                 "seconds_this_run": round(seconds),
                 "processes": self.accelerator.num_processes,
                 "hardware": f"{self.accelerator.device.type}, {torch.get_num_threads()} threads, {platform.machine()}",
@@ -226,6 +300,7 @@ class Trainer:
                 "weights_sha256": file_sha256(final / "model.safetensors"),
             }
             write_atomically(final / "training_summary.json", json.dumps(summary, indent=2).encode())
+            write_report(self.output_dir)
         self.accelerator.wait_for_everyone()
         return final
 
@@ -233,6 +308,9 @@ class Trainer:
         if self.accelerator.is_main_process:
             with (self.output_dir / "log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
+            self.accelerator.log({name: value for name, value in row.items() if name != "step"}, int(row["step"]))
+            if "loss" not in row:  # a validation, which leaves a picture
+                track_picture(self.accelerator, self.output_dir / "validation.png", int(row["step"]))
 
 
 def _computes_bfloat16() -> bool:

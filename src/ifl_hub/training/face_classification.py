@@ -1,6 +1,7 @@
 """The task of face classifiers: real or fake, learnt from labelled faces or from self-blended ones."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +21,9 @@ from ..image_processing import FaceImageProcessor
 from ..metrics import DetectionAccumulator
 from .pictures import Split, find_pictures, load_manifest
 from .pretrained import encoder_folder
+from .processes import map_over_processes
 from .recipe import RECIPES, Recipe
-from .sources import ENDLESS
+from .sources import ENDLESS, Sources
 from .task import SampleSource
 
 #: The real faces that shipped weights learn from: photo by sha256, box in its pixels.
@@ -68,17 +70,18 @@ class FaceClassificationTask:
         if self.options.samples not in ("labelled", "self-blended"):
             raise ValueError(f"recipe: samples must be 'labelled' or 'self-blended', got {self.options.samples!r}")
 
-    def build_data(self, folders: Sequence[Path]) -> tuple[SampleSource, SampleSource]:
+    def build_data(self, sources: Sources) -> tuple[SampleSource, SampleSource]:
         """Samples of the split `train`, augmented and without end, and those of `validation` as they are."""
         if self.options.samples == "self-blended":
-            return self._self_blended(folders)
-        if len(folders) != 1:
-            raise ValueError(f"labelled faces come from one folder with a metadata.jsonl, not from {len(folders)}")
-        rows = read_metadata(folders[0])
+            return self._self_blended(sources.only_pictures("face_classification with self-blended faces"))
+        if len(sources.data) != 1 or sources.pictures:
+            raise ValueError("labelled faces come from one folder with a metadata.jsonl: name it with --data")
+        folder = Path(sources.data[0].path)
+        rows = read_metadata(folder)
         train, validation = ([row for row in rows if row.split == split] for split in ("train", "validation"))
         return (
-            self.labelled(folders[0], train),
-            LabelledFaces(folders[0], validation, self.recipe.crop_size),
+            self.labelled(folder, train),
+            LabelledFaces(folder, validation, self.recipe.crop_size),
         )
 
     def labelled(self, folder: Path, rows: Sequence[Any]) -> LabelledFaces:
@@ -140,16 +143,21 @@ class FaceClassificationTask:
 
     def predict(self, model: PreTrainedModel, data: SampleSource) -> list[dict[str, Any]]:
         """`score`, `label` and `video` (None for self-blended faces) of every sample of the validation data."""
-        count = min(self.recipe.validation_samples, len(data))  # type: ignore[arg-type]
-        rows: list[dict[str, Any]] = []
-        for start in range(0, count, VALIDATION_BATCH):
+        count = min(self.recipe.validation_samples, len(data))
+
+        def predict_batch(number: int) -> list[dict[str, Any]]:
+            start = number * VALIDATION_BATCH
             samples = [data[index] for index in range(start, min(count, start + VALIDATION_BATCH))]
             batch = self.processor([sample["image"] for sample in samples], return_tensors="pt")
             logits = model(pixel_values=batch["pixel_values"].to(model.device)).logits
+            rows = []
             for sample, score in zip(samples, logits.float().softmax(-1)[:, 1].tolist(), strict=True):
                 video = video_key(sample["row"]) if "row" in sample else None
                 rows.append({"score": score, "label": int(sample["label"]), "video": video})
-        return rows
+            return rows
+
+        batches = map_over_processes(predict_batch, math.ceil(count / VALIDATION_BATCH))
+        return [row for batch in batches for row in batch]
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
         """The weights and the processor that belongs to them."""

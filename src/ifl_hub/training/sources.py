@@ -1,12 +1,16 @@
-"""From folders of pictures to the samples of a run: some to train on, some of photos that are never trained on."""
+"""From what a user names to the samples of a run: some to train on, and others to validate with."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..files import file_sha256
+from .labelled import LabelledData, WholePictures, labelled_training_samples
+from .mixing import MixedSamples
 from .pictures import PicturePool, load_manifest, picture_files, picture_pool
 from .recipe import Recipe
+from .task import SampleSource
 
 if TYPE_CHECKING:
     from ..data import ForgerySynthesizer
@@ -14,6 +18,53 @@ if TYPE_CHECKING:
 
 VALIDATION_SHARE = 0.1
 ENDLESS = 1 << 40  # the recipe's steps decide how many samples are drawn
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a run may use.
+
+    Args:
+        pictures: Folders of authentic photos and of cut-outs, to make forgeries from.
+        data: Data sets of forgeries with their masks.
+    """
+
+    pictures: tuple[Path, ...] = ()
+    data: tuple[LabelledData, ...] = ()
+
+    def only_pictures(self, task: str) -> tuple[Path, ...]:
+        """The folders of photos, for a task that needs no forgeries.
+
+        Raises:
+            ValueError: If there are none, or data sets beside them.
+        """
+        if self.data or not self.pictures:
+            raise ValueError(f"task {task} learns from photos: name folders with --pictures, and no --data")
+        return self.pictures
+
+
+def forgery_samples(recipe: Recipe, sources: Sources, validation_size: int) -> tuple[SampleSource, SampleSource]:
+    """Training samples without end, and validation samples, for a task that learns from forgeries.
+
+    Real forgeries validate where there are any; synthesized ones otherwise.
+
+    Raises:
+        ValueError: As `synthesized_samples` and `labelled_training_samples`, or if nothing is named.
+    """
+    if not sources.data:
+        if not sources.pictures:
+            raise ValueError("name what to learn from: --data for forgeries with masks, --pictures for photos")
+        return synthesized_samples(recipe, sources.pictures, validation_size)
+    from datasets import concatenate_datasets
+
+    parts = [(data.rows(), data.weight) for data in sources.data]
+    real = labelled_training_samples([(train, weight) for (train, _), weight in parts], recipe)
+    validation = WholePictures(concatenate_datasets([held_out for (_, held_out), _ in parts]), recipe.seed)
+    if not sources.pictures or recipe.synthesized_share == 0:
+        return real, validation
+    made, _ = synthesized_samples(recipe, sources.pictures, validation_size)
+    shares = [1 - recipe.synthesized_share, recipe.synthesized_share]
+    return (MixedSamples([real, made], shares, recipe.seed) if shares[0] else made), validation
 
 
 def synthesized_samples(

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from .sources import Sources
 
 # Imported when a recipe asks for one: each needs packages that the others do not.
 _TASKS = {
@@ -24,6 +27,8 @@ _TASKS = {
 class SampleSource(Protocol):
     """What a run needs of its data: `source[index]` is a sample, the same whenever and wherever it is asked for."""
 
+    def __len__(self) -> int: ...
+
     def __getitem__(self, index: int) -> dict[str, Any]: ...
 
 
@@ -38,8 +43,8 @@ class Task(Protocol):
 
     def __init__(self, recipe: Recipe) -> None: ...
 
-    def build_data(self, folders: Sequence[Path]) -> tuple[SampleSource, SampleSource]:
-        """The endless series of training samples, and the validation samples, from folders that a user names."""
+    def build_data(self, sources: "Sources") -> tuple[SampleSource, SampleSource]:
+        """The endless series of training samples, and the validation samples, from what a user names."""
 
     def build_model(self) -> PreTrainedModel:
         """The model as training starts; the loop has seeded torch. Frozen parameters do not require gradients."""
@@ -53,7 +58,8 @@ class Task(Protocol):
     def validate(self, model: PreTrainedModel, data: SampleSource, folder: Path | None) -> dict[str, float]:
         """Numbers by name; pictures of the state go into `folder`, which is None on all processes but the first.
 
-        The loop has set the model to evaluation with its averaged weights and switched gradients off.
+        The loop has set the model to evaluation with its averaged weights and switched gradients off. All processes
+        call this and get the same numbers; `map_over_processes` shares the work.
         """
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
