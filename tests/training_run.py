@@ -1,9 +1,10 @@
 """A run that tests kill: `python training_run.py OUT JSON`, the recipe's changes as JSON; also under torchrun.
 
-Step by step it says where it is, on a line of its own, and sleeps a little, so that a test can choose when to kill it.
+It says which sample each process asks for, and can sleep a little at each, so that a test can choose when to kill it.
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ class Announced(BrightSquares):
         self.pause = pause
 
     def __getitem__(self, index: int) -> dict:
-        print(f"sample {index}", flush=True)
+        print(f"sample {index} process {os.getpid()}", flush=True)
         time.sleep(self.pause)
         return super().__getitem__(index)
 
