@@ -14,7 +14,12 @@ from ifl_hub.training.pictures import load_manifest, manifest_table
 
 ROOT = Path(__file__).parent.parent
 NAMES = sorted(list_checkpoints())
-LARGEST = {"sumi-ifl-small": 5_000_000, "safl-net-lite0": 16_000_000, "exposing-deception-small": 8_000_000}
+LARGEST = {
+    "sumi-ifl-small": 5_000_000,
+    "safl-net-lite0": 16_000_000,
+    "diff-forensics-small": 6_000_000,
+    "exposing-deception-small": 8_000_000,
+}
 #: Auto class and image processor by the task that a checkpoint was trained for.
 KINDS = {
     "localization": (AutoModelForImageForgeryLocalization, "IflImageProcessor"),
