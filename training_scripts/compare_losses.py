@@ -57,7 +57,7 @@ def main() -> None:
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
     write_atomically(arguments.out / "results.json", json.dumps(results, indent=2).encode())
-    tables = "\n".join(f"{data}\n\n{ablation_table(rows)}" for data, rows in results.items())
+    tables = "\n".join(f"{data}\n\n{ablation_table(rows, ablation)}" for data, rows in results.items())
     write_atomically(arguments.out / "table.md", tables.encode())
     logging.info("%s", tables)
 

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,22 @@ class Ablation:
         rows: Name of each row to its overrides, `key=value`; the first row is what the others are compared with.
         set: Overrides that all rows share: the size of a run.
         validation_size: Side of the square validation samples in pixels.
+        paper: What the paper's table says in each row; numbers of its model, its data and its size of training.
+        paper_note: On which data the paper measured them.
     """
 
     recipe: str
     rows: dict[str, list[str]]
     set: list[str] = field(default_factory=list)
     validation_size: int = 256
+    paper: dict[str, str] = field(default_factory=dict)
+    paper_note: str = ""
 
     def __post_init__(self) -> None:
         if not self.rows:
             raise ValueError("ablation: name at least one row under 'rows'")
+        if unknown := [row for row in self.paper if row not in self.rows]:
+            raise ValueError(f"ablation: 'paper' has {unknown[0]!r}, which is no row")
 
     def row_recipe(self, row: str, seed: int, overrides: Iterable[str] = ()) -> Recipe:
         """The recipe of one run; a row's own overrides come last.
@@ -48,7 +54,8 @@ class Ablation:
         """
         if unknown := [name for name in names if name not in self.rows]:
             raise ValueError(f"there is no row {unknown[0]!r}; name one of: {', '.join(map(repr, self.rows))}")
-        return Ablation(self.recipe, {name: self.rows[name] for name in names}, self.set, self.validation_size)
+        paper = {name: self.paper[name] for name in names if name in self.paper}
+        return replace(self, rows={name: self.rows[name] for name in names}, paper=paper)
 
 
 def load_ablation(name: str | Path) -> Ablation:
@@ -71,14 +78,15 @@ def load_ablation(name: str | Path) -> Ablation:
     try:
         return Ablation(**values)
     except TypeError as error:
-        raise ValueError(f"{path}: an ablation has recipe, rows, set and validation_size: {error}") from None
+        raise ValueError(f"{path}: an ablation has recipe, rows, set, validation_size and paper: {error}") from None
 
 
-def ablation_table(results: Mapping[str, Mapping[int, Scores]]) -> str:
+def ablation_table(results: Mapping[str, Mapping[int, Scores]], ablation: Ablation | None = None) -> str:
     """Markdown: mean and sample deviation over seeds, and the AUC's difference to the first row, paired by seed.
 
     Args:
         results: Row to seed to `pixel_auc`, `pixel_f1` and `authentic_fpr`.
+        ablation: Adds a column with the paper's rows, which were measured on other data.
 
     Example:
         >>> runs = {"base": {0: {"pixel_auc": 0.5, "pixel_f1": 0.1, "authentic_fpr": 0.2}}}
@@ -89,6 +97,9 @@ def ablation_table(results: Mapping[str, Mapping[int, Scores]]) -> str:
         "| row | AUC of each seed | AUC | difference to the first row, per seed | F1 | authentic area marked |",
         "|---|---|---|---|---|---|",
     ]
+    paper = ablation.paper if ablation is not None else {}
+    if ablation is not None and paper:
+        lines = [f"{lines[0]} *the paper's, not ours*: {ablation.paper_note} |", f"{lines[1]}---|"]
     base = next(iter(results.values()))
     for index, (row, runs) in enumerate(results.items()):
         aucs = _column(runs, "pixel_auc")
@@ -99,6 +110,7 @@ def ablation_table(results: Mapping[str, Mapping[int, Scores]]) -> str:
             *(_spread(_column(runs, name)) for name in ("pixel_auc", "pixel_f1", "authentic_fpr")),
         ]
         cells.insert(3, ", ".join(gains) if index else "")
+        cells += [f"*{paper.get(row, '')}*"] if paper else []
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
