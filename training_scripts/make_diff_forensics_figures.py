@@ -44,7 +44,7 @@ def main() -> None:
     shown = [forgeries[index] for index in arguments.rows]
     processor = ifl_hub.IflImageProcessor.from_pretrained(arguments.runs / "simplex-seed0" / "final")
     save_denoising_errors(shown, processor, arguments.runs)
-    save_edges(shown, processor, arguments.runs)
+    save_edges(shown, processor)
     save_embedding(pool, processor, arguments.runs)
 
 
@@ -79,9 +79,10 @@ def denoising_error(model: DiffForensicsForPreTraining, scheduler: SimplexDDPMSc
 
 
 @torch.no_grad()
-def save_edges(shown: Sequence[dict[str, Any]], processor: ifl_hub.IflImageProcessor, runs: Path) -> None:
-    """Figure 6: the map and the three edge maps of the fine-tuned model."""
-    model = DiffForensicsForImageForgeryLocalization.from_pretrained(runs / "simplex-seed0" / "final").eval()
+def save_edges(shown: Sequence[dict[str, Any]], processor: ifl_hub.IflImageProcessor) -> None:
+    """Figure 6: the map and the three edge maps of the embedded checkpoint."""
+    folder = ifl_hub.checkpoint_path("diff-forensics-small")
+    model = DiffForensicsForImageForgeryLocalization.from_pretrained(folder).eval()
     titles = ("forgery", "mask", "map", "edges, stride 4", "stride 8", "stride 16")
     figure, axes = sheet(len(shown), titles)
     for row, sample in zip(axes, shown, strict=True):
