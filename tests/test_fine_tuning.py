@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -243,6 +244,17 @@ def test_fine_tuning_is_one_line_and_its_report_says_what_happened(tmp_path):
     report = (out / "training_report.md").read_text()
     assert "| 4" in report and "(kept)" in report and '"method": "sumi_ifl"' in report
     assert Image.open(out / "validation.png").size[0] > 50
+
+
+def test_the_pages_example_trains_with_transformers_trainer(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(example, names)
+    before = [parameter.clone() for parameter in names["model"].parameters()]
+    names["trainer"].train()
+    assert any(not torch.equal(old, new) for old, new in zip(before, names["model"].parameters(), strict=True))
 
 
 def test_mistakes_are_one_line(tmp_path):

@@ -226,11 +226,10 @@ class Trainer:
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:
         """Swap the averaged weights in, those of the first process, and the trained ones back."""
-        if self.average is None:
-            yield
-            return
-        trained = {name: value.detach().clone() for name, value in self.bare_model.state_dict().items()}
-        self.bare_model.load_state_dict(self.average.average)
+        state = self.bare_model.state_dict()
+        trained = {name: value.detach().clone() for name, value in state.items()} if self.average else state
+        if self.average:
+            self.bare_model.load_state_dict(self.average.average)
         if self.accelerator.num_processes > 1:  # batch statistics differ from process to process
             for value in self.bare_model.state_dict().values():
                 torch.distributed.broadcast(value, 0)
