@@ -115,6 +115,30 @@ def test_a_killed_run_goes_on_to_the_same_bytes_without_repeating_work(tmp_path,
     assert not list(killed.rglob("*.tmp"))
 
 
+def test_two_processes_share_the_work_and_one_reports_the_same_bytes(tmp_path, call):
+    data = write_folder(tmp_path / "data", forged=4, authentic=3)
+    arguments = ("--model", "baseline:ela", "--model", "baseline:noise", "--data", data)
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert call(*arguments, "--out", one).returncode == 0
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ifl_hub"]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*launch, "evaluate", *map(str, arguments), "--out", str(two)], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("false-alarm area") == 1
+    for run in two.glob("predictions/*"):
+        names = [json.loads(line)["name"] for path in run.glob("done*.jsonl") for line in path.read_text().splitlines()]
+        assert len(list(run.glob("done*.jsonl"))) == 2 and len(names) == len(set(names)) == 7
+    assert (two / "scores-default" / "per_image.csv").read_bytes() == (
+        one / "scores-default" / "per_image.csv"
+    ).read_bytes()
+    assert call(*arguments, "--out", two).returncode == 0  # the same number of bootstrap draws, nothing predicted again
+    assert not [path for path in two.glob("predictions/*/done.jsonl") if len(path.read_text().splitlines()) == 7]
+    for name in ("results.json", "per_image.csv", "groups.csv", "summary.txt"):
+        assert (two / "scores-default" / name).read_bytes() == (one / "scores-default" / name).read_bytes()
+
+
 def test_another_definition_needs_neither_images_nor_model(tmp_path, model, call):
     data, out = write_folder(tmp_path / "data"), tmp_path / "out"
     first = call("--model", model, *QUICK, "--data", data, "--out", out)

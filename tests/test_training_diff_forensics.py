@@ -28,6 +28,9 @@ class Stripes:
     def __init__(self, last=10**9):
         self.last = last
 
+    def __len__(self) -> int:
+        return 10**9
+
     def __getitem__(self, index):
         if index > self.last:
             raise KeyboardInterrupt

@@ -68,7 +68,10 @@ def evaluate(
             grid = robustness or (paper.grid if paper else None)
             conditions = parse_grid(grid or "clean")
             localizers = _localizers(model or [DEFAULT_CHECKPOINT])
-            evaluation = evaluate_folder(target, data, localizers, definition, split, conditions, paper)
+            done = evaluate_folder(target, data, localizers, definition, split, conditions, paper)
+            if done is None:  # the first of several processes reports
+                return
+            evaluation = done
         results = target / _results_name(definition, threshold)
         evaluation.write(results, parquet)
     except EvaluationError as error:

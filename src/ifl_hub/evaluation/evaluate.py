@@ -7,6 +7,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..metrics import Definition
+from ..processes import own_share, process_rank, wait_for_all
 from .baselines import PREFIX
 from .curves import robustness_curves
 from .labelled_images import EvaluationError, read_labelled_images
@@ -27,8 +28,11 @@ def evaluate_folder(
     split: str | None = None,
     conditions: Sequence[Condition] = (Condition(),),
     protocol: Protocol | None = None,
-) -> Evaluation:
+) -> Evaluation | None:
     """Judge localizers on an imagefolder. Interrupted and called again, it goes on and ends with the same numbers.
+
+    Processes that were launched together share the work. The first returns the result, which is that of one process,
+    and the others None.
 
     Args:
         out: Keeps maps and ground truth; may hold those of an earlier call on the same images.
@@ -44,15 +48,21 @@ def evaluate_folder(
         ValueError: As `read_labelled_images`.
     """
     images = read_labelled_images(data, split)
-    with tqdm(total=len(images), unit="image", desc="reading", disable=None, leave=False) as bar:
-        folder = EvaluationFolder.prepare(out, images, data.resolve().name, split, bar.update)
+    if process_rank() == 0:
+        with tqdm(total=len(images), unit="image", desc="reading", disable=None, leave=False) as bar:
+            EvaluationFolder.prepare(out, images, data.resolve().name, split, bar.update)
+    wait_for_all()
+    folder = EvaluationFolder(out)
     if not folder.usable():
         raise EvaluationError(f"{data}: no image can be scored; the first: {folder.records[0].skipped}")
     test_set = protocol.dataset(_only_source(folder)) if protocol else None
     files = {image.name: image.image for image in images}
-    total = len(localizers) * len(conditions) * len(folder.usable())
+    total = len(localizers) * len(conditions) * len(own_share(folder.usable()))
     with tqdm(total=total, unit="map", desc="predicting", disable=None, leave=False) as bar:
         predict_missing(folder, files, localizers, conditions, bar.update)
+    wait_for_all()
+    if process_rank() > 0:
+        return None
     runs = [folder.run(localizer, condition) for condition in conditions for localizer in localizers]
     return _score(folder, runs, definition, (protocol, test_set) if protocol and test_set else None)
 

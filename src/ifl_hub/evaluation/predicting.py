@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 
 from ..image_processing import load_image
+from ..processes import own_share
 from .localizers import NamedLocalizer, Predict
 from .robustness import Condition, resize_map
 from .store import EvaluationFolder, ImageRecord, PredictionRun
@@ -21,6 +22,8 @@ def predict_missing(
     tick: Callable[[], Any],
 ) -> None:
     """Make every map that is not there yet: each localizer under each condition, image by image.
+
+    Several processes share the images out.
 
     The pictures go through one by one, so that a map cannot depend on where an earlier run was interrupted.
 
@@ -38,7 +41,7 @@ def predict_missing(
         predict: Predict | None = None
         for condition in conditions:
             run = folder.run(localizer, condition)
-            for record in folder.usable():
+            for record in own_share(folder.usable()):
                 if run.find(record) is None:
                     predict = predict or localizer.load()
                     _predict_one(run, record, files[record.name], predict, condition)

@@ -4,7 +4,7 @@
     labels/NAME.png              what is forged in it (0, 1; 255 is not counted)
     predictions/RUN/NAME.png     one localizer's heat maps under one condition, see `stored_maps`
     predictions/RUN/run.json     which localizer and which condition; RUN ends in a hash of both
-    predictions/RUN/done.jsonl   one line a finished image
+    predictions/RUN/done.jsonl   one line a finished image; done-2.jsonl and so on of further processes
 
 A line in `done.jsonl` is written after its map, and every file is whole or absent. So a run that was killed goes on
 where it stopped, and all numbers can be computed again, by any definition, without the images.
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ..files import file_sha256, write_atomically
 from ..image_processing import ImageLoadError, load_image
+from ..processes import process_rank
 from .labelled_images import (
     EvaluationError,
     LabelledImage,
@@ -37,7 +38,7 @@ from .localizers import NamedLocalizer
 from .robustness import Condition
 from .stored_maps import load_labels, load_map, save_labels, save_map
 
-_IMAGES, _RUN, _DONE = "images.jsonl", "run.json", "done.jsonl"
+_IMAGES, _RUN = "images.jsonl", "run.json"
 
 
 @dataclass(frozen=True)
@@ -212,13 +213,13 @@ class PredictionRun:
         if not (self.folder / _RUN).is_file():
             write_atomically(self.folder / _RUN, json.dumps(self.facts, ensure_ascii=False, indent=1).encode() + b"\n")
         text = json.dumps(dataclasses.asdict(done), ensure_ascii=False) + "\n"
-        with (self.folder / _DONE).open("a", encoding="utf-8") as stream:
+        with self._own_lines.open("a", encoding="utf-8") as stream:
             # Right after a line that was cut off when the machine went down, a new one would be lost with it.
             stream.write(text if self._ends_with_a_whole_line() else "\n" + text)
         self._done[done.name] = done
 
     def _ends_with_a_whole_line(self) -> bool:
-        with (self.folder / _DONE).open("rb") as stream:
+        with self._own_lines.open("rb") as stream:
             stream.seek(0, 2)
             if stream.tell() == 0:
                 return True
@@ -226,12 +227,18 @@ class PredictionRun:
             return stream.read(1) == b"\n"
 
     def _read_done(self) -> Iterator[Finished]:
-        path = self.folder / _DONE
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-            try:
-                yield Finished(**json.loads(line))
-            except (ValueError, TypeError):
-                continue  # a line cut off when the machine went down: its image is done again
+        for path in sorted(self.folder.glob("done*.jsonl")):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    yield Finished(**json.loads(line))
+                except (ValueError, TypeError):
+                    continue  # a line cut off when the machine went down: its image is done again
+
+    @property
+    def _own_lines(self) -> Path:
+        """Every process has a file of its own, so that no two write into one another's lines."""
+        rank = process_rank()
+        return self.folder / ("done.jsonl" if rank == 0 else f"done-{rank + 1}.jsonl")
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.png"

@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 
 from ..image_processing import IflImageProcessor
 from ..modeling.diff_forensics import DiffForensicsForPreTraining
+from ..processes import map_over_processes
 from .pretrained import existing_weights
-from .processes import map_over_processes
 from .recipe import Recipe
 from .sources import Sources, synthesized_samples
 from .task import SampleSource

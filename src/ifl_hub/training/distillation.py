@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers import AutoModelForSemanticSegmentation, PreTrainedModel, SegformerForSemanticSegmentation
 
 from ..image_processing import IflImageProcessor
+from ..processes import map_over_processes
 from .pretrained import existing_weights
-from .processes import map_over_processes
 from .recipe import Recipe
 from .sources import Sources, synthesized_samples
 from .task import SampleSource

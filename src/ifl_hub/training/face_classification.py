@@ -19,9 +19,9 @@ from ..data.schema import read_metadata
 from ..files import write_atomically
 from ..image_processing import FaceImageProcessor
 from ..metrics import DetectionAccumulator
+from ..processes import map_over_processes
 from .pictures import Split, find_pictures, load_manifest
 from .pretrained import encoder_folder
-from .processes import map_over_processes
 from .recipe import RECIPES, Recipe
 from .sources import ENDLESS, Sources
 from .task import SampleSource

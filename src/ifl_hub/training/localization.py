@@ -15,8 +15,8 @@ from ..image_processing import IflImageProcessor
 from ..image_processing.masks import IGNORED
 from ..metrics import pixel_auc, pixel_f1
 from ..modeling.auto import AutoModelForImageForgeryLocalization
+from ..processes import map_over_processes
 from .pretrained import encoder_folder, weights_folder
-from .processes import map_over_processes
 from .recipe import Recipe
 from .sources import Sources, forgery_samples
 from .task import SampleSource
