@@ -55,12 +55,11 @@ def estimate(recipe: Recipe, sources: Sources) -> str:
     for data in sources.data:
         train, validation = data.rows()
         lines.append(f"{data.path}: {_counts(train)} to train on; {_counts(validation)} to validate with")
-    task = build_task(recipe)
+    task = build_task(replace(recipe, trackers=()))
     train_data, validation_data = task.build_data(sources)
     lines.append(f"validation: {min(recipe.validation_samples, len(validation_data))} samples")
     with TemporaryDirectory() as scratch:
-        short = replace(recipe, trackers=())
-        trainer = Trainer(build_task(short), train_data, validation_data, Path(scratch), num_workers=0)
+        trainer = Trainer(task, train_data, validation_data, Path(scratch), num_workers=0)
         seconds = trainer.time_steps(_TIMED_STEPS)
         device = trainer.accelerator.device
         every = sum(parameter.numel() for parameter in trainer.bare_model.parameters())
