@@ -2,7 +2,16 @@
 
 from .evidence import evidence_report
 from .faces import render_attention, render_faces
+from .folder_report import FolderEntry, folder_report
 from .model_facts import ModelFacts
 from .overlay import render_overlay
 
-__all__ = ["ModelFacts", "evidence_report", "render_attention", "render_faces", "render_overlay"]
+__all__ = [
+    "FolderEntry",
+    "ModelFacts",
+    "evidence_report",
+    "folder_report",
+    "render_attention",
+    "render_faces",
+    "render_overlay",
+]

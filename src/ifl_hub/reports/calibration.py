@@ -42,14 +42,9 @@ def explain_score(score: float, model: ModelFacts) -> list[str]:
         f"{threshold:.3f}; this one is {side} it. The score sorts pictures by suspicion: it is not the probability "
         "that this picture is forged."
     ]
-    point = model.metadata.get("operating_point")
+    point = _calibration(model)
     if point is None:
-        return [*lines, _unknown("For these weights no false-alarm rate is on record")]
-    if abs(point["score_threshold"] - threshold) > 1e-6:
-        return [
-            *lines,
-            _unknown(f"The rates on record hold at a threshold of {point['score_threshold']:.3f}, not here"),
-        ]
+        return [*lines, _unknown("For these weights at this threshold no false-alarm rate is on record")]
     return [*lines, *_rates(point, forged=score > threshold), f"About that calibration: {point['description']}"]
 
 
@@ -70,6 +65,30 @@ def explain_mask(threshold: float, forged_area: float, model: ModelFacts) -> lis
                 f"{marked:.1%} of the area on average at 0.5, all of it false alarms."
             )
     return lines
+
+
+def expect_false_alarms(pictures: int, model: ModelFacts) -> str:
+    """A sentence that says how many of so many authentic pictures would be called forged.
+
+    Args:
+        pictures: How many were judged.
+        model: As for `explain_score`.
+    """
+    point = _calibration(model)
+    if point is None:
+        return _unknown("For these weights at this threshold no false-alarm rate is on record")
+    rate, total = point["false_alarm_rate"], point["n_authentic"]
+    return (
+        f"In the model's calibration {_of(rate, total)} authentic pictures were: at that rate, "
+        f"{rate * pictures:.0f} of {pictures} authentic pictures would be."
+    )
+
+
+def _calibration(model: ModelFacts) -> Mapping[str, Any] | None:
+    """The operating point with its rates, if it is the one that was used."""
+    point = model.metadata.get("operating_point")
+    used = model.preprocessing["score_threshold"]
+    return point if point is not None and abs(point["score_threshold"] - used) < 1e-6 else None
 
 
 def _rates(point: Mapping[str, Any], forged: bool) -> list[str]:
