@@ -153,7 +153,7 @@ def load_model(folder: ModelFolder, auto_class: Any) -> Any:
     """
     try:
         return auto_class.from_pretrained(folder.path, local_files_only=True).eval()
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CommandError(f"{folder.name}: the model cannot be loaded ({reason})") from error
 

@@ -56,13 +56,15 @@ def explain_mask(threshold: float, forged_area: float, model: ModelFacts) -> lis
         forged_area: Marked share of the picture, in [0, 1].
         model: Its `metadata` hold `scores` if they are known.
     """
-    lines = [f"A pixel is marked where its probability is above {threshold:.2f}: {forged_area:.1%} of this picture."]
+    lines = [
+        f"A pixel is marked where its probability is above {threshold:.2f}: {_percent(forged_area, 1)} of this picture."
+    ]
     for result in model.metadata.get("scores", []):
-        marked = result["methods"].get(model.metadata["name"], {}).get("authentic_fpr")
-        if marked is not None:
+        alarms = result["methods"].get(model.metadata["name"], {}).get("authentic_fpr")
+        if alarms is not None:
             lines.append(
                 f"For comparison: on {result['n_authentic']} authentic pictures of {result['data']}, it marked "
-                f"{marked:.1%} of the area on average at 0.5, all of it false alarms."
+                f"{_percent(alarms, 1)} of the area on average at 0.5, all of it false alarms."
             )
     return lines
 
@@ -80,7 +82,7 @@ def expect_false_alarms(pictures: int, model: ModelFacts) -> str:
     rate, total = point["false_alarm_rate"], point["n_authentic"]
     return (
         f"In the model's calibration {_of(rate, total)} authentic pictures were: at that rate, "
-        f"{rate * pictures:.0f} of {pictures} authentic pictures would be."
+        f"about {rate * pictures:.{0 if rate * pictures >= 10 else 1}f} of {pictures} authentic pictures would be."
     )
 
 
@@ -112,7 +114,11 @@ def _rates(point: Mapping[str, Any], forged: bool) -> list[str]:
 def _of(share: float, total: int) -> str:
     count = round(share * total)
     low, high = wilson_interval(count, total)
-    return f"{count} of {total} ({share:.0%}, 95 % interval {low:.0%} to {high:.0%})"
+    return f"{count} of {total} ({_percent(share)}, 95 % interval {_percent(low)} to {_percent(high)})"
+
+
+def _percent(share: float, decimals: int = 0) -> str:
+    return f"{100 * share:.{decimals}f} %"
 
 
 def _unknown(reason: str) -> str:

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..image_processing.loading import LoadedImage, load_image
 from .calibration import explain_mask, explain_score
-from .embedding import colour_heatmap, shrink, to_jpeg_uri, to_png_uri
+from .embedding import LARGEST, colour_heatmap, shrink, to_jpeg_uri, to_png_uri
 from .model_facts import ModelFacts
 from .overlay import render_overlay
 from .picture_facts import clean_text, read_picture_facts
@@ -80,6 +80,7 @@ def evidence_report(
         mask_lines=explain_mask(model.preprocessing["threshold"], forged_area, model),
         forged_area=forged_area,
         size=image.size,
+        shown_smaller=max(image.size) > LARGEST,
         notes=image.notes,
         regions=regions,
         facts=facts,

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints import weights_sha256
+from ..export import BACKENDS
 
-_PACKAGES = ("torch", "transformers", "onnxruntime", "openvino", "numpy", "pillow")
+_PACKAGES = ("torch", "transformers", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class ModelFacts:
         preprocessing: The processor's settings with the call's options on top: `threshold`, `score_threshold`, tiles.
         metadata: The checkpoint's `metadata.json`; empty where there is none.
         backend: What ran it.
-        versions: Of what took part in the computation.
+        versions: Of what took part.
     """
 
     name: str
@@ -31,7 +32,7 @@ class ModelFacts:
     preprocessing: Mapping[str, Any]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     backend: str = "torch"
-    versions: Mapping[str, str] = field(default_factory=lambda: installed_versions())
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -53,21 +54,25 @@ class ModelFacts:
 
         folder = Path(folder)
         processor = IflImageProcessor.from_pretrained(folder, local_files_only=True)
-        metadata = folder / "metadata.json"
+        file = folder / "metadata.json"
+        metadata = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        backend = BACKENDS[metadata["exported"]["format"]] if "exported" in metadata else "torch"
         return cls(
             name=name or folder.name,
             weights_sha256=weights_sha256(folder),
             preprocessing={**json.loads(processor.to_json_string()), **(options or {})},
-            metadata=json.loads(metadata.read_text(encoding="utf-8")) if metadata.is_file() else {},
+            metadata=metadata,
+            backend=backend,
+            versions=_installed_versions(backend),
         )
 
 
-def installed_versions() -> dict[str, str]:
+def _installed_versions(backend: str) -> dict[str, str]:
     """Versions of Python, this package and what it computes with."""
     from .. import __version__
 
     versions = {"ifl-hub": __version__, "Python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in dict.fromkeys((*_PACKAGES, backend)):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

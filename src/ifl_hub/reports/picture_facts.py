@@ -8,6 +8,7 @@ import hashlib
 import io
 import re
 import unicodedata
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,7 +70,9 @@ def read_picture_facts(data: bytes) -> PictureFacts:
         '30x20 pixels (0.0 megapixels)'
     """
     image = open_picture(data, "picture")
-    exif = _Exif(image)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # damaged metadata
+        exif = _Exif(image)
     file = {
         "Format": str(image.format),
         "File size": f"{len(data):,} bytes",

@@ -18,6 +18,8 @@ def render(template: str, **context: Any) -> str:
         import jinja2
     except ImportError as error:
         raise ImportError('reports need jinja2: pip install "ifl-hub[report]"') from error
+    from .. import __version__
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -25,7 +27,7 @@ def render(template: str, **context: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(colour_bar=_colour_bar(), **context)
+    return environment.get_template(template).render(version=__version__, colour_bar=_colour_bar(), **context)
 
 
 def _colour_bar() -> str:
