@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/export_speed.py [--model safl-net-lite0] [--size 512] [--repeats 9]
 
-All take turns in one process, on one thread, and processor seconds are counted; a turn's ratio is to torch's turn of the
-same round, so that whatever else the machine does meets both. The export itself, once for a checkpoint, comes apart.
+All take turns in one process, on one thread, and processor seconds are counted; a turn's ratio is to torch's turn of
+the same round, so that whatever else the machine does meets both. The export, once for a checkpoint, comes apart.
 """
 
 import argparse

@@ -1,5 +1,9 @@
 """`ifl-hub export`: a checkpoint as a program for another runtime."""
 
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,13 +36,25 @@ def export(
 
     folder = find_model(checkpoint)
     try:
-        difference = export_checkpoint(folder.path, format, out)
+        with _silence():
+            difference = export_checkpoint(folder.path, format, out)
     except ImportError as error:
         raise CommandError(f'{_first_line(error)}: pip install "ifl-hub[export]"') from error
     except (ValueError, OSError) as error:
         raise CommandError(f"{folder.name}: {_first_line(error)}") from error
     sizes = ", ".join("x".join(map(str, size)) for size in CHECKED_SIZES)
     typer.echo(f"{out}: {format}, probabilities within {difference:.1e} of the checkpoint's ({sizes})")
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """torch prints the steps of an ONNX export, and logs what it has no use for."""
+    logging.disable(logging.WARNING)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _first_line(error: Exception) -> str:
