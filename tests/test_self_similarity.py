@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ifl_hub.modeling.self_similarity import NEAREST, self_similarity
+from ifl_hub.modeling.self_similarity import NEAREST, _median, _median_by_counting, self_similarity
 
 SIDE, PATCH = 96, 26
 INNER = 8  # pixels from a patch's border to where its windows lie inside
@@ -102,3 +102,14 @@ def test_every_picture_gives_finite_maps_of_its_size(height, width, value, flat)
     assert maps[:, 0].min() >= 0 and maps[:, 0].max() <= 1
     if flat:
         assert maps[:, 1].max() < OF_NOISE
+
+
+@given(st.integers(1, 3), st.integers(1, 200), st.floats(0.05, 1), st.sampled_from([1e-4, 1, 1e3]), st.integers(0, 999))
+def test_the_median_by_counting_is_the_median(rows, length, share, scale, seed):
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(rows, length, generator=generator) * scale
+    values[:, ::7] = values[:, :1]  # ties
+    valid = torch.rand(length, generator=generator) < share
+    if valid.any():
+        counted, expected = _median_by_counting(values, valid), _median(values, valid)
+        torch.testing.assert_close(counted, expected, rtol=0, atol=1e-6 * scale)

@@ -1,11 +1,14 @@
 """Where the embedded checkpoints lie and what is known about each, read from the `metadata.json` beside the weights."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 DEFAULT_CHECKPOINT = "safl-net-lite0"
 DEFAULT_FACE_CHECKPOINT = "exposing-deception-small"
+#: Of the files that determine what a model computes: a checkpoint's, and those of ONNX, OpenVINO and torch.export.
+_WEIGHTS = (".safetensors", ".onnx", ".data", ".xml", ".bin", ".pt2")
 _ROOT = Path(__file__).parent
 
 
@@ -39,6 +42,25 @@ def list_checkpoints() -> dict[str, dict[str, Any]]:
         'SUMI-IFL'
     """
     return {name: json.loads((_ROOT / name / "metadata.json").read_text(encoding="utf-8")) for name in _names()}
+
+
+def weights_sha256(folder: str | Path) -> str:
+    """SHA-256 over a folder's weights, in the order of their names; of a single file, simply its own.
+
+    They are the safetensors files, or in an exported folder the files of its program.
+
+    Example:
+        >>> weights_sha256(checkpoint_path("safl-net-lite0")) == list_checkpoints()["safl-net-lite0"]["weights_sha256"]
+        True
+    """
+    digest = hashlib.sha256()
+    files = sorted(path for path in Path(folder).iterdir() if path.suffix in _WEIGHTS)
+    weights = [path for path in files if path.suffix == ".safetensors"]
+    for path in weights or files:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _names() -> list[str]:

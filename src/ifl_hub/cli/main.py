@@ -8,6 +8,7 @@ from . import data
 from .detect import detect
 from .errors import CommandError
 from .evaluate import evaluate
+from .export import export
 from .localize import localize
 from .models import models
 from .train import train
@@ -24,6 +25,7 @@ app.command()(detect)
 app.command()(evaluate)
 app.command()(train)
 app.command()(models)
+app.command()(export)
 app.add_typer(data.app, name="data")
 
 

@@ -1,13 +1,13 @@
 """`ifl-hub models`, and where a `--model` leads: an embedded checkpoint, a folder, or a repository on the Hub."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
-from ..checkpoints import checkpoint_path, list_checkpoints
+from ..checkpoints import checkpoint_path, list_checkpoints, weights_sha256
+from ..export.exported import MANIFEST, is_exported
 from .errors import CommandError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -33,20 +33,16 @@ class ModelFolder:
     path: Path
 
     def weights_sha256(self) -> str:
-        """SHA-256 over the safetensors files, in the order of their names; of a single file, simply its own."""
-        digest = hashlib.sha256()
-        for file in sorted(self.path.glob("*.safetensors")):
-            with file.open("rb") as stream:
-                while block := stream.read(2**20):
-                    digest.update(block)
-        return digest.hexdigest()
+        """SHA-256 over the weights, as `checkpoints.weights_sha256` reads them."""
+        return weights_sha256(self.path)
 
 
 def find_model(name: str) -> ModelFolder:
     """Resolve `--model` without the network, unless the name can only be a repository on the Hub.
 
     Args:
-        name: An embedded checkpoint, a folder with config.json and safetensors, or "organisation/model".
+        name: An embedded checkpoint, a folder with config.json and safetensors (or what `ifl-hub export` wrote), or
+            "organisation/model".
 
     Raises:
         CommandError: If there is no such model, or it has no safetensors weights.
@@ -60,7 +56,8 @@ def find_model(name: str) -> ModelFolder:
     else:
         embedded = ", ".join(list_checkpoints())
         raise CommandError(f"no model {name!r}: give one of {embedded}, a folder, or organisation/model on the Hub")
-    for wanted in ("config.json", "preprocessor_config.json", "*.safetensors"):
+    weights = "*.safetensors" if not is_exported(folder) else MANIFEST
+    for wanted in ("config.json", "preprocessor_config.json", weights):
         if not any(folder.glob(wanted)):
             raise CommandError(f"{name} is no model folder: it holds no {wanted}; save one with save_pretrained")
     return ModelFolder(name, folder)

@@ -13,8 +13,10 @@ def pad_reflect(pixels: Tensor, divisor: int) -> Tensor:
     """
     for dimension in (2, 3):
         size = pixels.shape[dimension]
-        period = max(1, 2 * (size - 1))
-        # No early return for sizes that fit: torch.export would hold every later input to the same branch.
-        index = torch.arange(size + -size % divisor, device=pixels.device) % period
+        # No early return for sizes that fit, and no period as a plain number: torch.export would hold every later input
+        # to the same branch, and ONNX knows no remainder by a size.
+        index = torch.arange(size + -size % divisor, device=pixels.device)
+        period = torch.full_like(index, 2 * (size - 1)).clamp(min=1)
+        index = index % period
         pixels = pixels.index_select(dimension, torch.minimum(index, period - index))
     return pixels

@@ -17,6 +17,7 @@ WINDOW = 13  # side of the window that is compared, pixels
 BLUR = 1.5  # pixels, standard deviation of what is taken off
 WHITENING = 0.8  # 0 leaves the spectrum, 1 makes it flat
 SMALLEST_OVERLAP = 0.03  # of the picture; a displacement that leaves less of it is not considered
+BISECTIONS = 32  # of the range of the values, to find their median by counting
 _LUMINANCE = (0.299, 0.587, 0.114)
 
 
@@ -67,9 +68,8 @@ def _displacements(detail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     far = row[:, None] ** 2 + column[None] ** 2 >= NEAREST**2
     valid = half & far & (overlap > SMALLEST_OVERLAP * height * width)
     score = correlation / (overlap.clamp(min=1).sqrt() + 20)
-    known = score.masked_fill(~valid, torch.nan).flatten(1)
-    middle = known.nanmedian(1, keepdim=True).values
-    spread = 1.48 * (known - middle).abs().nanmedian(1, keepdim=True).values
+    middle = _median(score.flatten(1), valid.flatten())
+    spread = 1.48 * _median((score.flatten(1) - middle).abs(), valid.flatten())
     score = (score - middle[..., None]) / (spread[..., None] + 1e-6)
     local = score - F.avg_pool2d(score[:, None], 9, 1, 4)[:, 0]
     # Before anything is left out: the slope of the peak at 0 is no peak.
@@ -77,8 +77,28 @@ def _displacements(detail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     peaks = local.masked_fill(~(peak & valid), -torch.inf)
     prominence, place = peaks.flatten(1).topk(DISPLACEMENTS)
     found = prominence.isfinite()
-    rows, columns = row[place // size[1]] * found, column[place % size[1]] * found
+    line = torch.full_like(place, size[1])  # a tensor: ONNX knows no remainder by a size
+    rows, columns = row[place // line] * found, column[place % line] * found
     return rows, columns, prominence.masked_fill(~found, 0.0)
+
+
+def _median(values: Tensor, valid: Tensor) -> Tensor:
+    """The median `(B, 1)` of those of the values `(B, N)` that are valid `(N,)`, of two middle ones the lower."""
+    if not torch.compiler.is_compiling():
+        return values.masked_fill(~valid, torch.nan).nanmedian(1, keepdim=True).values
+    return _median_by_counting(values, valid)
+
+
+def _median_by_counting(values: Tensor, valid: Tensor) -> Tensor:
+    """The same for runtimes that have no `nanmedian`: halves the range that holds it, until only it is left."""
+    wanted = (valid.sum() + 1) // 2
+    low = values.masked_fill(~valid, torch.inf).amin(1, keepdim=True)
+    high = values.masked_fill(~valid, -torch.inf).amax(1, keepdim=True)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        enough = ((values <= middle) & valid).sum(1, keepdim=True) >= wanted
+        low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
+    return values.masked_fill(~(valid & (values <= high)), -torch.inf).amax(1, keepdim=True)
 
 
 def _compare(detail: Tensor, rows: Tensor, columns: Tensor, prominence: Tensor) -> Tensor:

@@ -39,7 +39,8 @@ class _ChunkMap:
 class ImageForgeryLocalizationPipeline(IflPipeline):
     """Localizes forged regions in photos; every result lies on the original pixel grid, after EXIF orientation.
 
-    Built by `pipeline("image-forgery-localization", model=…)`, or directly from `model=` and `image_processor=`.
+    Built by `pipeline("image-forgery-localization", model=…)`, or directly from `model=` and `image_processor=`. The
+    model may be a folder that `ifl-hub export` wrote; `backend=` then says which runtime is expected.
 
     Example:
         >>> import numpy as np
@@ -52,6 +53,12 @@ class ImageForgeryLocalizationPipeline(IflPipeline):
     """
 
     task = "image-forgery-localization"
+
+    def __init__(self, *args: Any, backend: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        own = getattr(self.model, "backend", "torch")
+        if backend not in (None, own):
+            raise ValueError(f"this model runs on {own}; for {backend!r}, export its checkpoint with `ifl-hub export`")
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:
         """Localize forgeries in one picture or many.
