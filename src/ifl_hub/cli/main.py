@@ -10,6 +10,7 @@ from .errors import CommandError
 from .evaluate import evaluate
 from .localize import localize
 from .models import models
+from .push import push
 from .train import train
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app.command()(detect)
 app.command()(evaluate)
 app.command()(train)
 app.command()(models)
+app.command()(push)
 app.add_typer(data.app, name="data")
 
 
