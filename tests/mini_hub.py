@@ -51,7 +51,7 @@ class Repo:
 
 
 class MiniHub(ThreadingHTTPServer):
-    """The server; `repos` by id, `requests` as (method, path, status), `faults` as path in a repository -> how."""
+    """The server; `repos` by id, `requests` as (method, path, status), `faults` of weights by repository."""
 
     daemon_threads = True
 
@@ -268,16 +268,21 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer({}, 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": sha})
         etag = hashlib.sha256(content).hexdigest() if path.endswith(LFS_SUFFIXES) else git_oid(content)
         headers = {"X-Repo-Commit": sha, "ETag": f'"{etag}"', "Accept-Ranges": "bytes"}
+        fault = self.server.faults.get(self.path.split("/resolve/")[0][1:]) if path.endswith(LFS_SUFFIXES) else None
         if self.command == "HEAD":
             return self.answer(content, headers=headers)
-        fault = self.server.faults.get(path)
         if fault == "other content":  # of the same length, as from a broken proxy
             content = content[:-4] + bytes(255 - byte for byte in content[-4:])
-        if fault == "cut off":  # the connection breaks, again and again
-            return self.answer(content[: len(content) // 2], headers=headers, promised=len(content))
-        if fault == "short":  # a shorter file than was announced
+        if fault == "shorter":  # than was announced
             return self.answer(content[: len(content) // 2], headers=headers)
-        return self.answer(content, headers=headers)
+        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        status = 206 if start else 200
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        if fault == "breaks off":  # half way, and whenever the rest is asked for
+            part = b"" if start else content[: len(content) // 2]
+            return self.answer(part, status, headers, promised=len(content) - start)
+        return self.answer(content[start:], status, headers)
 
     def entry(self, path, content):
         lfs = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}

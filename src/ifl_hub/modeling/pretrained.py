@@ -1,9 +1,9 @@
 """What every model of the zoo shares: images in, safetensors only, and no weights that were damaged on their way."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
@@ -49,9 +49,12 @@ def _check_files(name: Any, options: dict[str, Any]) -> None:
     """Check the files that a model came from, if they lie in the Hub's cache."""
     if name is None:
         return
-    folder = Path(name)
+    inside = options.get("subfolder") or "."
+    folder = Path(name) / inside
     if not folder.is_dir():
         where = {key: options[key] for key in ("revision", "cache_dir") if options.get(key)}
-        folder = Path(snapshot_download(str(name), local_files_only=True, allow_patterns=list(_CHECKED), **where))
-    folder /= options.get("subfolder") or ""
+        config = try_to_load_from_cache(str(name), (PurePosixPath(inside) / "config.json").as_posix(), **where)
+        if not isinstance(config, str):
+            return
+        folder = Path(config).parent
     check_cached_files(path for pattern in _CHECKED for path in sorted(folder.glob(pattern)))
