@@ -120,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
         method = "GET" if self.command == "HEAD" else self.command
         for wanted, pattern, name in ROUTES:
             if wanted == method and (found := pattern.match(address.path)):
-                arguments = {key: unquote(value) for key, value in found.groupdict().items()}
+                arguments = {key: unquote(value) for key, value in found.groupdict().items() if value is not None}
                 if "repo" in arguments:
                     arguments["repo"] = self.server.repos.get(arguments["repo"])
                     if arguments["repo"] is None or not self.may_see(arguments["repo"]):

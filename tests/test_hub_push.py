@@ -370,7 +370,7 @@ class TestDamage:
 
     def test_half_a_file_in_a_folder_is_an_error_of_one_line(self, checkpoint):
         cut_off(checkpoint / "model.safetensors")
-        with pytest.raises(OSError, match="weights are damaged") as caught:
+        with pytest.raises(OSError, match="weights are damaged or") as caught:
             SumiIflForImageForgeryLocalization.from_pretrained(checkpoint)
         assert "\n" not in str(caught.value)
 

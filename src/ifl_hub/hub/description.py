@@ -6,7 +6,7 @@ Cards, structured results and citation files are made from this. What nobody kno
 import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,8 +26,6 @@ GENERAL_LIMITS = (
     "It knows the kinds of forgeries that it was trained on; nobody has written down how it does on others.",
     "Masks say where, not what or who; the score is not the probability of intent.",
 )
-#: Of a recipe: files and folders, of which a published description gives the last name only.
-_PLACES = ("weights", "encoder_weights", "teacher", "pictures")
 
 
 def method_facts(model_type: str) -> dict[str, Any]:
@@ -129,10 +127,7 @@ def _training(folder: Path) -> dict[str, Any] | None:
     if summary is None:
         return None
     recipe = summary["recipe"]
-    settings = {key: value for key, value in recipe.items() if value not in (None, {}, [], "")}
-    for key in _PLACES:
-        if key in settings:
-            settings[key] = PurePath(settings[key]).name if _is_path(settings[key]) else settings[key]
+    settings = {key: _without_places(value) for key, value in recipe.items() if value not in (None, {}, [], "")}
     return {
         "recipe": None,
         "settings": settings,
@@ -158,7 +153,7 @@ def _starts_from(folder: Path) -> list[dict[str, Any]] | None:
             known = embedded.get(source, {})
             starts.append(
                 {
-                    "what": f"{what} {PurePath(source).name if _is_path(source) else source}",
+                    "what": f"{what} {_without_places(source)}",
                     "source": "ifl-hub" if known else "see there",
                     "licence": known.get("licence", "see there"),
                     "data": "see its card",
@@ -172,9 +167,14 @@ def _summary(folder: Path) -> dict[str, Any] | None:
     return read_json(path) if path.is_file() else None
 
 
-def _is_path(text: str) -> bool:
-    """Whether a name is that of a place on somebody's machine, and no Hub id or embedded name."""
-    return not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", text)
+def _without_places(value: Any) -> Any:
+    """The same, with only the last name of every path of somebody's machine; Hub ids stay."""
+    if isinstance(value, str):
+        is_place = ("/" in value or "\\" in value) and not re.fullmatch(r"[\w.-]+/[\w.-]+", value)
+        return re.split(r"[/\\]", value.rstrip("/\\"))[-1] if is_place else value
+    if isinstance(value, Mapping):
+        return {key: _without_places(part) for key, part in value.items()}
+    return [_without_places(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _count_parameters(model_class: type[PreTrainedModel], folder: Path) -> int:

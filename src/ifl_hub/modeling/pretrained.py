@@ -4,6 +4,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HTTPError
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
@@ -36,10 +37,13 @@ class IflPreTrainedModel(PreTrainedModel):
         kwargs.setdefault("use_safetensors", True)
         try:
             model = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-        except SafetensorError as error:
+        except (SafetensorError, HTTPError) as error:
+            if isinstance(error, OSError):  # an answer of the Hub, which says what is wrong
+                raise
             _check_files(pretrained_model_name_or_path, kwargs)
             raise OSError(
-                f"{pretrained_model_name_or_path}: its weights are damaged ({error}); copy or download them again"
+                f"{pretrained_model_name_or_path}: its weights are damaged or did not arrive whole ({error}); "
+                "copy or download them again"
             ) from error
         _check_files(pretrained_model_name_or_path, kwargs)
         return model
