@@ -22,6 +22,7 @@ from transformers import pipeline
 import ifl_hub
 from ifl_hub.data import ForgerySynthesizer
 from ifl_hub.files import file_sha256, write_atomically
+from ifl_hub.hub.description import method_facts
 from ifl_hub.hub.model_card import render_model_card
 from ifl_hub.metrics import pixel_f1
 from ifl_hub.training import Recipe, load_recipe
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="name of the checkpoint")
     parser.add_argument("--recipe", required=True, help="the shipped recipe that the run followed")
     parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="the gathered pictures")
-    parser.add_argument("--about", type=Path, required=True, help="JSON with method, paper and limits")
+    parser.add_argument("--about", type=Path, required=True, help="JSON with licence and limits")
     parser.add_argument("--revision", required=True, help="git revision of the code that the run used")
     parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON files of compare_with_ela.py")
     arguments = parser.parse_args()
@@ -120,6 +121,7 @@ def describe(
     model = ifl_hub.AutoModelForImageForgeryLocalization.from_pretrained(target)
     return {
         "name": arguments.name,
+        **method_facts(model.config.model_type),
         **json.loads(arguments.about.read_text(encoding="utf-8")),
         "model_type": model.config.model_type,
         "parameters": model.num_parameters(),

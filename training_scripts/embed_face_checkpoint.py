@@ -27,6 +27,7 @@ from ifl_hub.data.face_samples import LabelledFaces, video_key
 from ifl_hub.data.schema import read_metadata
 from ifl_hub.evaluation.faces import FaceScore, score_faces
 from ifl_hub.files import file_sha256, write_atomically
+from ifl_hub.hub.description import method_facts
 from ifl_hub.hub.model_card import render_model_card
 from ifl_hub.image_processing import FaceImageProcessor
 from ifl_hub.training import Recipe, load_recipe
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="name of the checkpoint")
     parser.add_argument("--recipe", required=True, help="the shipped recipe that the run followed")
     parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="the gathered pictures")
-    parser.add_argument("--about", type=Path, required=True, help="JSON with method, paper and limits")
+    parser.add_argument("--about", type=Path, required=True, help="JSON with licence and limits")
     parser.add_argument("--revision", required=True, help="git revision of the code that the run used")
     parser.add_argument("--faces", type=Path, help="a folder of labelled faces to measure on, never trained on")
     arguments = parser.parse_args()
@@ -164,6 +165,7 @@ def describe(
     return {
         "name": arguments.name,
         "task": recipe.task,
+        **method_facts(model.config.model_type),
         **json.loads(arguments.about.read_text(encoding="utf-8")),
         "model_type": model.config.model_type,
         "parameters": model.num_parameters(),

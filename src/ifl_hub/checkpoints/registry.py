@@ -1,9 +1,10 @@
 """Where the embedded checkpoints lie and what is known about each, read from the `metadata.json` beside the weights."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
+
+from ..files import joint_sha256
 
 DEFAULT_CHECKPOINT = "safl-net-lite0"
 DEFAULT_FACE_CHECKPOINT = "exposing-deception-small"
@@ -53,14 +54,8 @@ def weights_sha256(folder: str | Path) -> str:
         >>> weights_sha256(checkpoint_path("safl-net-lite0")) == list_checkpoints()["safl-net-lite0"]["weights_sha256"]
         True
     """
-    digest = hashlib.sha256()
     files = sorted(path for path in Path(folder).iterdir() if path.suffix in _WEIGHTS)
-    weights = [path for path in files if path.suffix == ".safetensors"]
-    for path in weights or files:
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                digest.update(block)
-    return digest.hexdigest()
+    return joint_sha256([path for path in files if path.suffix == ".safetensors"] or files)
 
 
 def _names() -> list[str]:

@@ -11,6 +11,7 @@ from .evaluate import evaluate
 from .export import export
 from .localize import localize
 from .models import models
+from .push import push
 from .train import train
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.command()(evaluate)
 app.command()(train)
 app.command()(models)
 app.command()(export)
+app.command()(push)
 app.add_typer(data.app, name="data")
 
 

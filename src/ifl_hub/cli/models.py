@@ -8,9 +8,10 @@ import typer
 
 from ..checkpoints import checkpoint_path, list_checkpoints, weights_sha256
 from ..export.exported import MANIFEST, is_exported
+from ..files import check_cached_files
 from .errors import CommandError
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 
 
 def models() -> None:
@@ -42,7 +43,7 @@ def find_model(name: str) -> ModelFolder:
 
     Args:
         name: An embedded checkpoint, a folder with config.json and safetensors (or what `ifl-hub export` wrote), or
-            "organisation/model".
+            "organisation/model", behind which "@" may name a branch, a tag or a commit.
 
     Raises:
         CommandError: If there is no such model, or it has no safetensors weights.
@@ -51,8 +52,8 @@ def find_model(name: str) -> ModelFolder:
         folder = Path(checkpoint_path(name))
     elif Path(name).is_dir():
         folder = Path(name)
-    elif _HUB_ID.fullmatch(name) and not name.startswith("."):
-        folder = _download(name)
+    elif (found := _HUB_ID.fullmatch(name)) and not name.startswith("."):
+        folder = _download(*found.groups())
     else:
         embedded = ", ".join(list_checkpoints())
         raise CommandError(f"no model {name!r}: give one of {embedded}, a folder, or organisation/model on the Hub")
@@ -63,12 +64,14 @@ def find_model(name: str) -> ModelFolder:
     return ModelFolder(name, folder)
 
 
-def _download(name: str) -> Path:
+def _download(name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HTTPError  # of a connection that breaks off; the Hub's own errors are OSErrors
 
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=["*.json", "*.safetensors"]))
+        check_cached_files(sorted(folder.glob("*.*")))
+    except (HTTPError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CommandError(f"no folder {name!r} here, and the Hub gave none: {reason}") from error
+    return folder

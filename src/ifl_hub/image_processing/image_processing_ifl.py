@@ -133,6 +133,13 @@ class IflImageProcessor(PilBackend):
                 return super().process_image(image, True, input_data_format and ChannelDimension.LAST)
         return np.moveaxis(load_image(image).pixels, 2, 0)
 
+    def to_dict(self) -> dict[str, Any]:
+        """All settings, JSON-able; `auto_map` only where the class itself is remote code, which is saved beside it."""
+        values = super().to_dict()
+        if self._auto_class is None:
+            values.pop("auto_map", None)
+        return values
+
     def _validate_preprocess_kwargs(self, **kwargs: Any) -> None:
         _check_size_mode(kwargs.get("do_resize"), kwargs.get("size"), kwargs.get("size_divisor"))
         for name in ("do_center_crop", "pad_size"):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..image_processing import FaceCrop, FaceCropper
+from ..image_processing.face_cropping import Backend, FaceCrop, FaceCropper
 from ..image_processing.loading import LoadedImage
 from ..image_processing.video import VideoFrame, read_frames
 from ..modeling.exposing_deception.explanation_exposing_deception import attention_overlap, local_attention
@@ -39,8 +39,8 @@ class DeepfakeDetectionPipeline(IflPipeline):
 
     Args:
         args: Of transformers' pipelines.
-        face_cropper: Where faces come from; by default the best detector that is installed. Give
-            `FaceCropper(backend="none")` for pictures that are cropped to one face already.
+        face_cropper: Where faces come from: a `FaceCropper`, or the name of its backend; by default the best detector
+            that is installed. `"none"` takes every picture for one face, for pictures that are cropped already.
         kwargs: Of transformers' pipelines, and options of a call that shall hold for all.
 
     Raises:
@@ -50,8 +50,8 @@ class DeepfakeDetectionPipeline(IflPipeline):
     Example:
         >>> from ifl_hub import ExposingDeceptionConfig, ExposingDeceptionForImageClassification, FaceImageProcessor
         >>> model = ExposingDeceptionForImageClassification(ExposingDeceptionConfig.tiny()).eval()
-        >>> processor, cropper = FaceImageProcessor(size={"height": 64, "width": 64}), FaceCropper(backend="none")
-        >>> detect = DeepfakeDetectionPipeline(model=model, image_processor=processor, face_cropper=cropper)
+        >>> processor = FaceImageProcessor(size={"height": 64, "width": 64})
+        >>> detect = DeepfakeDetectionPipeline(model=model, image_processor=processor, face_cropper="none")
         >>> result = detect(np.zeros((80, 70, 3), np.uint8))
         >>> sorted(result), [face["box"] for face in result["faces"]]
         (['faces', 'label', 'score'], [(0, 0, 70, 80)])
@@ -59,9 +59,11 @@ class DeepfakeDetectionPipeline(IflPipeline):
 
     task = "deepfake-detection"
 
-    def __init__(self, *args: Any, face_cropper: FaceCropper | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, face_cropper: FaceCropper | Backend = "auto", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.face_cropper = face_cropper or FaceCropper(margin=getattr(self.image_processor, "face_margin", 1.3))
+        if isinstance(face_cropper, str):
+            face_cropper = FaceCropper(face_cropper, margin=getattr(self.image_processor, "face_margin", 1.3))
+        self.face_cropper = face_cropper
         names = {index: name for index, name in self.model.config.id2label.items() if name.lower() == "fake"}
         if len(names) != 1 or self.model.config.num_labels != 2:
             raise ValueError(

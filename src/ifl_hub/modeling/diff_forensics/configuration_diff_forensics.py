@@ -6,6 +6,8 @@ from huggingface_hub.dataclasses import strict
 from transformers import SegformerConfig
 from transformers.configuration_utils import PreTrainedConfig
 
+from ..configuration import IflConfig
+
 _MINIMA = {
     1: ("time_channels", "time_frequencies", "loc_kernel_size", "edge_kernel_size"),
     0: (
@@ -22,7 +24,7 @@ _MIT_B2 = {
 
 
 @strict
-class DiffForensicsConfig(PreTrainedConfig):
+class DiffForensicsConfig(IflConfig):
     """Everything that decides what a DiffForensics model computes, in pre-training and after it.
 
     The paper (Yu et al., CVPR 2024) fixes a SegFormer encoder, a U-Net decoder of three blocks with a time embedding

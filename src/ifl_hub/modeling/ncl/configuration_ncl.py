@@ -8,6 +8,8 @@ from transformers import CONFIG_MAPPING
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.models.auto import AutoConfig
 
+from ..configuration import IflConfig
+
 _MINIMA = {
     1: ("aspp_channels", "low_level_channels", "decoder_channels", "pivot_slots", "contrast_chunk_size"),
     0: ("contour_radius", "ncl_weight"),
@@ -21,7 +23,7 @@ _RESNET_101 = {"model_type": "resnet", "depths": [3, 4, 23, 3]}
 
 
 @strict
-class NclConfig(PreTrainedConfig):
+class NclConfig(IflConfig):
     """Everything that decides what an NCL model computes.
 
     The paper (Zhou et al., ICCV 2023) fixes DeepLabV3+ on ResNet-101 at output stride 8 with rates 1, 12, 24, 36,

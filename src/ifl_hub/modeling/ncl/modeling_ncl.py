@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoBackbone, PreTrainedModel
+from transformers import AutoBackbone
 from transformers import initialization as init
 
 from ...image_processing.masks import IGNORED
 from ..inputs import check_inputs
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
+from ..pretrained import IflPreTrainedModel
 from .configuration_ncl import NclConfig
 from .objective_ncl import NclBatchNorm2d, NclLoss
 from .output_stride import apply_output_stride
@@ -92,14 +93,11 @@ class NclDecoder(nn.Module):
         return self.merge(torch.cat([upsampled, low_level], dim=1))
 
 
-class NclPreTrainedModel(PreTrainedModel):
+class NclPreTrainedModel(IflPreTrainedModel):
     """Weight initialisation and what transformers needs to know about the method."""
 
     config: NclConfig
     base_model_prefix = "ncl"
-    main_input_name = "pixel_values"
-    input_modalities = ("image",)
-    accepts_loss_kwargs = False
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -7,6 +7,7 @@ from transformers import CONFIG_MAPPING
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.models.auto import AutoConfig
 
+from ..configuration import IflConfig
 from ..efficientnet_levels import EFFICIENTNET_LITE0
 
 _MINIMA = {
@@ -21,7 +22,7 @@ _TINY_RESNET = {"embedding_size": 4, "hidden_sizes": [4, 8, 8, 8], "depths": [1,
 
 
 @strict
-class SaflNetConfig(PreTrainedConfig):
+class SaflNetConfig(IflConfig):
     """Everything that decides what a SAFL-Net model computes.
 
     The paper (Sun et al., ICCV 2023) fixes an EfficientNet-b7 encoder at 512 px, two plug-ins for training on its four

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoBackbone, AutoModel, PreTrainedModel
+from transformers import AutoBackbone, AutoModel
 from transformers import initialization as init
 from transformers.configuration_utils import PreTrainedConfig
 
@@ -21,6 +21,7 @@ from ..efficientnet_levels import EfficientNetLevels
 from ..inputs import check_inputs
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
+from ..pretrained import IflPreTrainedModel
 from ..self_similarity import self_similarity
 from .configuration_safl_net import SaflNetConfig
 from .losses_safl_net import (
@@ -219,15 +220,12 @@ class SaflNetProjection(nn.Sequential):
         )
 
 
-class SaflNetPreTrainedModel(PreTrainedModel):
+class SaflNetPreTrainedModel(IflPreTrainedModel):
     """Weight initialisation and what transformers needs to know about the method."""
 
     config: SaflNetConfig
     base_model_prefix = "safl_net"
-    main_input_name = "pixel_values"
-    input_modalities = ("image",)
     supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False
     _no_split_modules = ("EfficientNetLevel", "SaflNetDecoder", "SaflNetBoundaryGuidance")
 
     @torch.no_grad()

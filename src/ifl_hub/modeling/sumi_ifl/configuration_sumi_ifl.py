@@ -8,6 +8,7 @@ from transformers import EfficientNetConfig
 from transformers.activations import ACT2FN
 from transformers.configuration_utils import PreTrainedConfig
 
+from ..configuration import IflConfig
 from ..efficientnet_levels import EFFICIENTNET_LITE0
 
 _MINIMA = {
@@ -23,7 +24,7 @@ _MINIMA = {
 
 
 @strict
-class SumiIflConfig(PreTrainedConfig):
+class SumiIflConfig(IflConfig):
     """Everything that decides what a SUMI-IFL model computes.
 
     The paper (Sheng et al., AAAI 2025) fixes three U-Nets of five levels with three blocks at each scale, eq. 6 and

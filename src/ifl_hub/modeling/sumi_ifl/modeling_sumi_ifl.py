@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.configuration_utils import PreTrainedConfig
@@ -23,6 +23,7 @@ from ..efficientnet_levels import EfficientNetLevels
 from ..inputs import check_inputs
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
+from ..pretrained import IflPreTrainedModel
 from .configuration_sumi_ifl import SumiIflConfig
 from .losses_sumi_ifl import (
     add_point_noise,
@@ -313,15 +314,12 @@ class SumiIflPredictor(nn.Module):
         return self.classifier(self.activation(self.convolution(latent.to(self.classifier.weight.dtype))))
 
 
-class SumiIflPreTrainedModel(PreTrainedModel):
+class SumiIflPreTrainedModel(IflPreTrainedModel):
     """Weight initialisation and what transformers needs to know about the method."""
 
     config: SumiIflConfig
     base_model_prefix = "sumi_ifl"
-    main_input_name = "pixel_values"
-    input_modalities = ("image",)
     supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False
     # A skip connection adds what the two ends of a U-Net computed, so one device must hold all of it.
     _no_split_modules = ("SumiIflAttentionUNet", "SumiIflResidualBlock", "EfficientNetLevel")
 
