@@ -48,7 +48,7 @@ def export(
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Torch prints the steps of an ONNX export, and logs what it has no use for."""
+    """No steps of an ONNX export, which torch prints, and no warnings of what it has no use for."""
     logging.disable(logging.WARNING)
     try:
         with redirect_stdout(io.StringIO()):
