@@ -10,6 +10,7 @@ from PIL import Image
 
 from ..checkpoints import DEFAULT_CHECKPOINT
 from ..image_processing.loading import LoadedImage
+from ..processes import own_device
 from ..reports import render_overlay
 from .errors import CommandError
 from .inputs import collect_pictures
@@ -40,13 +41,14 @@ def localize(
 
     Per picture an overlay, a mask and a 16-bit heat map (65535 = surely forged) go to the results folder, and a JSON
     line to its results.jsonl. Pictures that are done already are not done again. Nothing is sent anywhere.
+    Several processes share the pictures: `accelerate launch -m ifl_hub localize` with the same options.
     """
     silence_libraries()
     pictures = collect_pictures(images, out)
     folder = find_model(model)
     options = {"threshold": threshold, "tile_size": tile_size, "tile_overlap": tile_overlap}
     options = {name: value for name, value in options.items() if value is not None}
-    results = ResultsFolder(out, [picture.path for picture in pictures], LOCALIZE_OUTPUTS)
+    results = ResultsFolder(out, pictures, LOCALIZE_OUTPUTS)
     _Localization(pictures, folder, options, results, json_lines).run(batch_size)
 
 
@@ -56,7 +58,8 @@ class _Localization(Job):
         from ..pipelines import ImageForgeryLocalizationPipeline
 
         model = load_model(self._folder, AutoModelForImageForgeryLocalization)
-        return ImageForgeryLocalizationPipeline(model=model, image_processor=load_processor(self._folder))
+        processor = load_processor(self._folder)
+        return ImageForgeryLocalizationPipeline(model=model, image_processor=processor, device=own_device())
 
     def do(self, pipe: Any, todo: list[Todo], batch_size: int) -> None:
         tiles = count(1)  # a sign of life within a large picture
@@ -82,8 +85,8 @@ class _Localization(Job):
             "mask": result["mask"],
             "heatmap": Image.fromarray(np.rint(result["heatmap"] * 65535).astype(np.uint16)),
         }
-        picture, settings = todo
-        return self._results.write(picture.relative, settings, facts, pictures)
+        _, settings = todo
+        return self._results.write(settings, facts, pictures)
 
     def describe(self, record: dict[str, Any]) -> str:
         notes = "".join(f" [{note}]" for note in record["notes"])
