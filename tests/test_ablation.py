@@ -2,14 +2,19 @@
 
 import json
 import os
+import runpy
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from ifl_hub.data.schema import ForgeryRow, write_metadata
 from ifl_hub.training.ablation import ABLATIONS, Ablation, ablation_table, load_ablation
+from ifl_hub.training.task import build_task
 from test_training import photo_folder
 
 ROOT = Path(__file__).parent.parent
@@ -23,8 +28,32 @@ def test_the_rows_of_a_shipped_ablation_are_valid_and_differ(name):
     for recipe in recipes:
         recipe.build_config()
         assert recipe.validation_every == recipe.steps  # scored once, at the end
+        if recipe.task == "face_classification":
+            assert build_task(recipe).options.samples == "labelled"
     assert len({recipe.fingerprint() for recipe in recipes}) == len(recipes)
     assert recipes[0].fingerprint() != ablation.row_recipe(next(iter(ablation.rows)), seed=1).fingerprint()
+
+
+def test_every_ablation_of_a_paper_has_its_file():
+    assert set(SHIPPED) == {
+        *("sumi_ifl_losses", "safl_net_plugins", "ncl_losses", "ncl_patches", "ncl_weights"),
+        *("diff_forensics_losses", "diff_forensics_timestep", "diff_forensics_pretraining"),
+        *("exposing_deception_losses", "exposing_deception_backbones", "exposing_deception_blocks"),
+    }
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in SHIPPED)
+
+
+def test_the_rows_of_exposing_deception_are_those_of_table_4_table_5_and_figure_5():
+    def configs(name):
+        ablation = load_ablation(name)
+        return {row: ablation.row_recipe(row, 0).build_config() for row in ablation.rows}
+
+    losses = [(config.use_lil, config.use_gil) for config in configs("exposing_deception_losses").values()]
+    assert losses == [(True, True), (False, True), (True, False), (False, False)]
+    backbones = [config.backbone.model_type for config in configs("exposing_deception_backbones").values()]
+    assert backbones == ["resnet", "efficientnet", "mobilenet_v1"]
+    assert [config.num_local_blocks for config in configs("exposing_deception_blocks").values()] == [4, 3, 5, 6, 7]
 
 
 def test_the_rows_of_safl_net_are_those_of_table_3():
@@ -79,6 +108,43 @@ def test_the_table_by_hand():
     assert more == ["more", "0.600, 0.650", "0.625 ± 0.035", "+0.100, -0.050", "0.250 ± 0.000", ""]
 
 
+def test_another_score_is_compared_where_an_ablation_names_one():
+    ablation = Ablation(
+        "r", {"a": [], "b": []}, scores={"image_auc": "frame AUC"}, paper={"b": "AUC .9"}, paper_note="X"
+    )
+    runs = {"a": {0: {"image_auc": 0.5}}, "b": {0: {"image_auc": 0.75}}}
+    head, _, _, last = ablation_table(runs, ablation).splitlines()
+    assert head.startswith("| row | frame AUC of each seed | frame AUC |") and head.endswith(
+        "*the paper's, not ours*: X |"
+    )
+    assert last == "| b | 0.750 | 0.750 | +0.250 | *AUC .9* |"
+
+
+def test_faces_run_through_the_same_command(tmp_path, monkeypatch):
+    faces, rows, rng = tmp_path / "faces", [], np.random.default_rng(0)
+    faces.mkdir()
+    for number in range(16):
+        label, split = ("forged", "authentic")[number % 2], ("train", "validation")[number // 2 % 2]
+        Image.fromarray(rng.integers(0, 255, (40, 36, 3), np.uint8)).save(faces / f"{number}.png")
+        kind = "face-swap" if label == "forged" else "none"
+        rows.append(ForgeryRow(f"{number}.png", None, label, "mine", kind, str(number), split=split))
+    write_metadata(faces, rows)
+    (tmp_path / "recipe.yaml").write_text(
+        "method: exposing_deception\nshape: tiny\ntask: face_classification\ncrop_size: 32\nbatch_size: 4\n"
+        "processor: {size: {height: 32, width: 32}}\n"
+    )
+    (tmp_path / "own.yaml").write_text(
+        f"recipe: {tmp_path}/recipe.yaml\nset: [steps=1, validation_every=1]\nscores: {{image_auc: frame AUC}}\n"
+        "rows: {both: [], neither: [config.use_lil=false, config.use_gil=false]}\n"
+    )
+    arguments = ["--ablation", str(tmp_path / "own.yaml"), "--data", str(faces), "--out", str(tmp_path / "runs")]
+    monkeypatch.setattr(sys, "argv", ["compare_losses.py", *arguments, "--seeds", "0", "--workers", "0"])
+    runpy.run_path(str(ROOT / "training_scripts" / "compare_losses.py"), run_name="__main__")
+    results = json.loads((tmp_path / "runs" / "results.json").read_text())["validation"]
+    assert list(results) == ["both", "neither"] and 0 <= results["both"]["0"]["image_auc"] <= 1
+    assert "| row | frame AUC of each seed |" in (tmp_path / "runs" / "table.md").read_text()
+
+
 def test_the_script_trains_scores_and_continues(tmp_path):
     photos = photo_folder(tmp_path / "photos", 40)
     (tmp_path / "recipe.yaml").write_text("method: sumi_ifl\nshape: tiny\ncrop_size: 48\nbatch_size: 2\n")
@@ -92,7 +158,7 @@ def test_the_script_trains_scores_and_continues(tmp_path):
     common = {"capture_output": True, "text": True, "env": environment}
     done = subprocess.run([*script, *arguments, "--seeds", "0", "1", "--workers", "0"], **common)
     assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "runs" / "results.json").read_text())["synthetic validation"]
+    results = json.loads((tmp_path / "runs" / "results.json").read_text())["validation"]
     assert {row: sorted(runs) for row, runs in results.items()} == {"plain": ["0", "1"], "no minimality": ["0", "1"]}
     table = (tmp_path / "runs" / "table.md").read_text()
     assert table.count("±") >= 4 and "no minimality" in table

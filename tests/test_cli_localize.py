@@ -7,6 +7,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -158,6 +159,43 @@ def test_a_killed_run_leaves_nothing_half_written_and_goes_on(tmp_path, model, c
     assert records(out)[: len(done)] == done
     assert sorted(record["name"] for record in records(out)) == names
     assert not list(out.rglob("*.tmp"))
+
+
+def test_two_processes_share_a_folder_and_go_on_after_a_kill_to_the_bytes_of_one(tmp_path, model, call):
+    folder, one, two = tmp_path / "photos", tmp_path / "one", tmp_path / "two"
+    for index in range(6):
+        save_picture(folder / f"{index}.png", *((320, 400) if index > 3 else (40, 56)), seed=index)
+    (folder / "7.png").write_bytes(b"not a picture")  # the first process's last one
+    arguments = ["localize", str(folder), "--model", str(model), "--out"]
+    assert call(*arguments, one).returncode == 1
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ifl_hub"]
+    command += [*arguments, str(two)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as launcher:
+        deadline = time.monotonic() + 600
+        while len(lines_of_all_processes(two)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        for process in [*psutil.Process(launcher.pid).children(recursive=True), launcher]:
+            process.kill()
+    before = lines_of_all_processes(two)
+    assert 0 < len(before) < 6
+    resumed = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert resumed.returncode == 1 and resumed.stderr.count("7.png: not a picture") == 1
+    assert len(resumed.stdout.splitlines()) == 6 and resumed.stdout.count("done before") == len(before)
+    assert set(before) < set(lines_of_all_processes(two))
+    assert {path.relative_to(two): path.read_bytes() for path in two.rglob("*")} == {
+        path.relative_to(one): path.read_bytes() for path in one.rglob("*")
+    }
+
+
+def lines_of_all_processes(out):
+    return [line for path in out.glob("results*.jsonl") for line in path.read_text().splitlines(keepends=True)]
+
+
+def test_the_lines_have_the_order_of_the_last_call(tmp_path, model, call):
+    pictures, out = [save_picture(tmp_path / f"{seed}.png", seed=seed) for seed in range(3)], tmp_path / "out"
+    for named, order in (([2], [2]), ([1, 2], [1, 2]), ([0, 2], [1, 0, 2])):
+        call("localize", *(pictures[index] for index in named), "--model", model, "--out", out)
+        assert [record["name"] for record in records(out)] == [f"{index}.png" for index in order]
 
 
 def test_a_line_cut_off_is_done_again(tmp_path, model, call):

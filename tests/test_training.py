@@ -219,6 +219,7 @@ def test_overrides_reach_into_mappings_and_keep_their_types():
         ("schedule=linear", "cosine, poly, halving"),
         ("schedule=halving", "belong together"),
         ("halving_steps=5", "belong together"),
+        ("compile=inducter", "false, true, aot_eager, eager; got 'inducter'"),
         ("accumulation_steps=0", "at least 1"),
         ("authentic_share=1.5", "share"),
         ("patience=3", "needs a metric"),

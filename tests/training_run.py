@@ -1,6 +1,7 @@
 """A run that tests kill: `python training_run.py OUT JSON`, the recipe's changes as JSON; also under torchrun.
 
 It says which sample each process asks for, and can sleep a little at each, so that a test can choose when to kill it.
+Under `accelerate launch` with FSDP it runs without a GPU.
 """
 
 import json
@@ -8,6 +9,9 @@ import os
 import sys
 import time
 from pathlib import Path
+
+from accelerate import PartialState
+from accelerate.utils import DistributedType
 
 from ifl_hub.training import Recipe
 from ifl_hub.training.engine import Trainer
@@ -29,6 +33,9 @@ class Announced(BrightSquares):
 def main(out: str, changes: str) -> None:
     values = {"method": "safl_net", "shape": "tiny", "batch_size": 2, "learning_rate": 1e-3, **json.loads(changes)}
     pause = values.pop("pause", 0.0)
+    if os.environ.get("ACCELERATE_USE_FSDP") == "true":
+        # PyTorch shares weights out among CPUs too; accelerate asks for it only where it sees several GPUs.
+        PartialState._prepare_backend = lambda *_, **__: ("gloo", DistributedType.MULTI_GPU)
     Trainer(build_task(Recipe(**values)), Announced(pause), BrightSquares(), Path(out), num_workers=0).run()
 
 

@@ -3,11 +3,13 @@ r"""What the parts of a method's objective change: the rows of its paper's ablat
     python training_scripts/compare_losses.py --ablation ncl_losses --pictures DIR --out runs/ncl-losses
     python training_scripts/compare_losses.py --ablation safl_net_plugins --pictures DIR --out runs/safl-net-plugins \
         --rows "1: baseline" "4: BGM" --test forgery/casia1:validation
+    python training_scripts/compare_losses.py --ablation exposing_deception_losses --data FACES --out runs/face-losses
 
 An ablation is a YAML file in `ifl_hub/training/ablations`: a recipe, and overrides for each row. Runs of one seed see
-the same samples, and all are judged on the same forgeries of photos that none was trained on. Run it again to continue
-after an interruption. `table.md` and `results.json` in the output folder hold the scores: per-image means over forged
-images, F1 at 0.5, and the share of authentic images' pixels that is marked.
+the same samples, and all are judged on the same validation samples: of --data those that it holds out; of --pictures
+alone the same forgeries of photos that none was trained on. Run it again to continue after an interruption. `table.md`
+and `results.json` in the output folder hold the scores; of localizers per-image means over forged images, F1 at 0.5,
+and the share of authentic images' pixels that is marked.
 """
 
 import argparse
@@ -27,13 +29,14 @@ from ifl_hub.data import ForgerySynthesizer
 from ifl_hub.data.photos import PhotoPool
 from ifl_hub.evaluation import mean_of, read_labelled_images, score_images
 from ifl_hub.files import write_atomically
-from ifl_hub.training.ablation import Ablation, Scores, ablation_table, load_ablation
+from ifl_hub.training.ablation import LOCALIZATION_SCORES, Ablation, Scores, ablation_table, load_ablation
 from ifl_hub.training.engine import Trainer
-from ifl_hub.training.sources import ENDLESS, photo_pools
-from ifl_hub.training.task import build_task
+from ifl_hub.training.labelled import LabelledData
+from ifl_hub.training.localization import LocalizationTask
+from ifl_hub.training.sources import ENDLESS, Sources, photo_pools
+from ifl_hub.training.task import SampleSource, Task, build_task
 
 VALIDATION_SEED = 1_000_003
-SCORES = ("pixel_auc", "pixel_f1", "authentic_fpr")
 Results = dict[str, dict[str, dict[int, Scores]]]  # by data set, row and seed
 
 
@@ -41,7 +44,8 @@ def main() -> None:
     """Run what is missing, then write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ablation", required=True, help="name of a shipped ablation, or a YAML file")
-    parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="folders of photos and RGBA cut-outs")
+    parser.add_argument("--pictures", type=Path, nargs="+", default=[], help="folders of photos and RGBA cut-outs")
+    parser.add_argument("--data", nargs="+", default=[], metavar="DIR[:SPLIT]", help="labelled forgeries, or faces")
     parser.add_argument("--out", type=Path, required=True, help="folder of all runs")
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="these rows only; the first is compared with")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -53,6 +57,8 @@ def main() -> None:
     try:
         ablation = load_ablation(arguments.ablation)
         ablation = ablation.only(arguments.rows) if arguments.rows else ablation
+        if arguments.test and ablation.scores != LOCALIZATION_SCORES:
+            raise ValueError("--test scores localizers; this ablation's rows are judged on their validation samples")
         results = run_all(ablation, arguments)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
@@ -68,7 +74,7 @@ def run_all(ablation: Ablation, arguments: argparse.Namespace) -> Results:
     for row in ablation.rows:
         for seed in arguments.seeds:
             folder = arguments.out / f"{''.join(c for c in row if c.isalnum() or c in '+_')}-seed{seed}"
-            scores = {"synthetic validation": train(ablation, row, seed, folder, arguments)}
+            scores = {"validation": train(ablation, row, seed, folder, arguments)}
             scores |= {data: score(folder / "final", data) for data in arguments.test}
             for data, values in scores.items():
                 results.setdefault(data, {}).setdefault(row, {})[seed] = values
@@ -78,13 +84,27 @@ def run_all(ablation: Ablation, arguments: argparse.Namespace) -> Results:
 def train(ablation: Ablation, row: str, seed: int, folder: Path, arguments: argparse.Namespace) -> Scores:
     """Train one row with one seed, or continue it; the scores of its last validation."""
     recipe = ablation.row_recipe(row, seed, arguments.set)
-    train_photos, validation_photos = decoded_pools(tuple(arguments.pictures), recipe.pictures)
-    train_data = ForgerySynthesizer(train_photos, recipe.crop_size, seed, recipe.mixture, length=ENDLESS)
-    validation_data = ForgerySynthesizer(validation_photos, ablation.validation_size, VALIDATION_SEED, recipe.mixture)
-    Trainer(build_task(recipe), train_data, validation_data, folder, arguments.workers).run()
+    task = build_task(recipe)
+    train_data, validation_data = samples(task, ablation, arguments)
+    Trainer(task, train_data, validation_data, folder, arguments.workers).run()
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    last = next(row for row in reversed(rows) if "pixel_auc" in row)
-    return {name: last.get(name) for name in SCORES}
+    last = next(row for row in reversed(rows) if "loss" not in row)
+    return {name: last.get(name) for name in ablation.scores}
+
+
+def samples(task: Task, ablation: Ablation, arguments: argparse.Namespace) -> tuple[SampleSource, SampleSource]:
+    """What a run learns from and is judged on; forgeries that all runs are judged on alike where they are made."""
+    recipe = task.recipe
+    if arguments.data or not isinstance(task, LocalizationTask):
+        data = tuple(LabelledData.parse(text) for text in arguments.data)
+        return task.build_data(Sources(tuple(arguments.pictures), data))
+    if not arguments.pictures:
+        raise ValueError("name what to learn from: --pictures for photos, --data for what is labelled")
+    photos, others = decoded_pools(tuple(arguments.pictures), recipe.pictures)
+    return (
+        ForgerySynthesizer(photos, recipe.crop_size, recipe.seed, recipe.mixture, length=ENDLESS),
+        ForgerySynthesizer(others, ablation.validation_size, VALIDATION_SEED, recipe.mixture),
+    )
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from ..image_processing import FaceCropper, NoFaceError
 from ..image_processing.face_cropping import Backend
 from ..image_processing.loading import LoadedImage
 from ..image_processing.video import VIDEO_SUFFIXES, VideoError, read_frames
+from ..processes import own_device
 from ..reports import render_attention, render_faces
 from .errors import CommandError
 from .inputs import PHOTO_SUFFIXES, Picture, collect_pictures
@@ -54,7 +55,7 @@ def detect(
         cropper = FaceCropper(faces, margin=getattr(load_processor(folder), "face_margin", 1.3))  # type: ignore[arg-type]
     except NoFaceError as error:
         raise CommandError(str(error).replace("backend='none'", "--faces none")) from error
-    results = ResultsFolder(out, [picture.path for picture in pictures], DETECT_OUTPUTS)
+    results = ResultsFolder(out, pictures, DETECT_OUTPUTS)
     _Detection(pictures, folder, options, results, json_lines, cropper, every).run(batch_size)
 
 
@@ -84,7 +85,11 @@ class _Detection(Job):
         model = load_model(self._folder, AutoModelForImageClassification)
         try:
             return DeepfakeDetectionPipeline(
-                model=model, image_processor=load_processor(self._folder), face_cropper=self._cropper, **self._options
+                model=model,
+                image_processor=load_processor(self._folder),
+                face_cropper=self._cropper,
+                device=own_device(),
+                **self._options,
             )
         except ValueError as error:  # no detector of fakes, or nothing to explain
             raise CommandError(f"{self._folder.name}: {error}") from error
@@ -111,14 +116,14 @@ class _Detection(Job):
         }
         judged = [frame for frame in frames if frame["score"] is not None]
         if not judged:
-            return self._results.write(picture.relative, settings, facts, {})
+            return self._results.write(settings, facts, {})
         worst = max(judged, key=lambda frame: frame["score"])["index"]
         shown = next(frame for frame in read_frames(picture.path, self._every) if frame.index == worst)
         image = LoadedImage(shown.pixels, str(picture.path))
-        return self._results.write(picture.relative, settings, facts, _drawn(image, pipe(image, **self._options)))
+        return self._results.write(settings, facts, _drawn(image, pipe(image, **self._options)))
 
     def write(self, todo: Todo, image: LoadedImage, result: dict[str, Any]) -> dict[str, Any]:
-        picture, settings = todo
+        _, settings = todo
         height, width = image.size
         facts = {
             "kind": "picture",
@@ -129,7 +134,7 @@ class _Detection(Job):
             "height": height,
             "notes": list(image.notes),
         }
-        return self._results.write(picture.relative, settings, facts, _drawn(image, result))
+        return self._results.write(settings, facts, _drawn(image, result))
 
     def describe(self, record: dict[str, Any]) -> str:
         if record["kind"] == "video":

@@ -15,6 +15,7 @@ from transformers import AutoImageProcessor
 from ..files import file_sha256
 from ..image_processing import ImageLoadError, load_image
 from ..image_processing.loading import LoadedImage
+from ..processes import gather, own_share, process_rank, wait_for_all
 from .errors import CommandError
 from .inputs import Picture
 from .models import ModelFolder
@@ -34,7 +35,7 @@ def silence_libraries() -> None:
 
 
 class Job(ABC):
-    """Feeds a pipeline with the files that are not done yet.
+    """Feeds a pipeline with the files that are not done yet. Processes that were launched together share them.
 
     Args:
         pictures: All files of the call.
@@ -71,12 +72,22 @@ class Job(ABC):
             CommandError: If the model cannot be loaded, or the options make no sense for it.
             typer.Exit: With code 1 if single files failed.
         """
-        with tqdm(total=len(self._pictures), unit=self.unit, disable=None, leave=False) as self._bar:
-            todo = [pair for pair in map(self._check, self._pictures) if pair is not None]
+        own = own_share(self._pictures)
+        hidden = True if process_rank() else None  # None: shown on a terminal
+        with tqdm(total=len(own), unit=self.unit, disable=hidden, leave=False) as self._bar:
+            todo = [pair for pair in map(self._check, own) if pair is not None]
+            self._settle([settings["file"] for _, settings in todo])
             if todo:
-                self._results.forget([settings["file"] for _, settings in todo])
                 self.do(self.load_pipeline(), todo, batch_size)
+            self._settle([])
         self.finish()
+
+    def _settle(self, dropped: list[str]) -> None:
+        """One file of results of what all processes have written, without the files that any is about to do again."""
+        everyones = gather(dropped)  # from here on nobody reads or writes
+        if process_rank() == 0:
+            self._results.settle(everyones)
+        wait_for_all()
 
     @abstractmethod
     def load_pipeline(self) -> Any:

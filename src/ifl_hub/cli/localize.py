@@ -10,6 +10,7 @@ from PIL import Image
 
 from ..checkpoints import DEFAULT_CHECKPOINT
 from ..image_processing.loading import LoadedImage
+from ..processes import own_device
 from ..reports import render_overlay
 from .errors import CommandError
 from .inputs import Picture, collect_pictures
@@ -44,13 +45,14 @@ def localize(
 
     Per picture an overlay, a mask and a 16-bit heat map (65535 = surely forged) go to the results folder, and a JSON
     line to its results.jsonl. Pictures that are done already are not done again. Nothing is sent anywhere.
+    Several processes share the pictures: `accelerate launch -m ifl_hub localize` with the same options.
     """
     silence_libraries()
     pictures = collect_pictures(images, out)
     folder = find_model(model)
     options = {"threshold": threshold, "tile_size": tile_size, "tile_overlap": tile_overlap}
     options = {name: value for name, value in options.items() if value is not None}
-    results = ResultsFolder(out, [picture.path for picture in pictures], LOCALIZE_OUTPUTS)
+    results = ResultsFolder(out, pictures, LOCALIZE_OUTPUTS)
     reports = LocalizeReports(out, folder, options) if report else None
     _Localization(pictures, folder, options, results, json_lines, reports).run(batch_size)
 
@@ -67,14 +69,14 @@ class _Localization(Job):
     ) -> None:
         super().__init__(pictures, folder, options, results, json_lines)
         self._reports = reports
-        self._reported: set[str] = set()
 
     def load_pipeline(self) -> Any:
         from ..modeling.auto import AutoModelForImageForgeryLocalization
         from ..pipelines import ImageForgeryLocalizationPipeline
 
         model = load_model(self._folder, AutoModelForImageForgeryLocalization)
-        return ImageForgeryLocalizationPipeline(model=model, image_processor=load_processor(self._folder))
+        processor = load_processor(self._folder)
+        return ImageForgeryLocalizationPipeline(model=model, image_processor=processor, device=own_device())
 
     def do(self, pipe: Any, todo: list[Todo], batch_size: int) -> None:
         tiles = count(1)  # a sign of life within a large picture
@@ -100,20 +102,18 @@ class _Localization(Job):
             "mask": result["mask"],
             "heatmap": Image.fromarray(np.rint(result["heatmap"] * 65535).astype(np.uint16)),
         }
-        picture, settings = todo
-        return self._results.write(picture.relative, settings, facts, pictures)
+        _, settings = todo
+        return self._results.write(settings, facts, pictures)
 
     def report(self, record: dict[str, Any], remark: str = "") -> None:
-        self._reported.add(record["file"])
         if self._reports is not None:
             record = {**record, "report": self._reports.write(record)}
         super().report(record, remark)
 
     def finish(self) -> None:
         if self._reports is not None and len(self._pictures) > 1:
-            failed = [str(picture.relative) for picture in self._pictures if str(picture.path) not in self._reported]
-            where = self._reports.write_folder(failed)
-            if not self._json_lines:
+            where = self._reports.write_folder(self._pictures)
+            if where is not None and not self._json_lines:
                 typer.echo(f"all of them: {where}")
         super().finish()
 

@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image
 
 from ..files import write_atomically
+from ..processes import gather, process_rank
 from ..reports import FolderEntry, ModelFacts, evidence_report, folder_report
 from .errors import CommandError
+from .inputs import Picture
 from .models import ModelFolder
 from .results import LOCALIZE_OUTPUTS
 
@@ -37,7 +39,7 @@ class LocalizeReports:
         self._out = out
         self._options = options
         self._facts = ModelFacts.read(model.path, name, options)
-        self._entries: list[FolderEntry] = []
+        self._entries: dict[str, FolderEntry] = {}
 
     def write(self, record: Mapping[str, Any]) -> str:
         """Make a picture's report if it is not there yet.
@@ -59,29 +61,32 @@ class LocalizeReports:
             }
             page = evidence_report(file, result, self._facts, command=self._command(file.name))
             write_atomically(self._out / report, page.encode())
-        self._entries.append(
-            FolderEntry(
-                name=record["name"],
-                label=record["label"],
-                score=record["score"],
-                forged_area=record["forged_area"],
-                size=(record["height"], record["width"]),
-                overlay=self._out / record["overlay"],
-                report=report,
-            )
+        self._entries[record["file"]] = FolderEntry(
+            name=record["name"],
+            label=record["label"],
+            score=record["score"],
+            forged_area=record["forged_area"],
+            size=(record["height"], record["width"]),
+            overlay=self._out / record["overlay"],
+            report=report,
         )
         return report
 
-    def write_folder(self, unreadable: Sequence[str]) -> Path:
-        """Make the one report of all pictures.
+    def write_folder(self, pictures: Sequence[Picture]) -> Path | None:
+        """Make the one report of all pictures, whichever process judged each.
 
         Args:
-            unreadable: Names of those that could not be read.
+            pictures: All of the call, in their order; those without a report of their own could not be read.
 
         Returns:
-            Where it is.
+            Where it is, in the first process; None in the others.
         """
-        page = folder_report(self._entries, self._facts, unreadable=unreadable, command=self._command("FOLDER"))
+        everyones = dict(gather(list(self._entries.items())))
+        if process_rank():
+            return None
+        entries = [everyones[file] for picture in pictures if (file := str(picture.path)) in everyones]
+        unreadable = [str(picture.relative) for picture in pictures if str(picture.path) not in everyones]
+        page = folder_report(entries, self._facts, unreadable=unreadable, command=self._command("FOLDER"))
         write_atomically(self._out / FOLDER_REPORT, page.encode())
         return self._out / FOLDER_REPORT
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..processes import own_device
 from .baselines import PREFIX, find_baseline
 from .labelled_images import EvaluationError
 
@@ -89,7 +90,7 @@ def _load_model(name: str, folder: Path) -> Predict:
     from transformers import pipeline
 
     try:
-        localize = pipeline("image-forgery-localization", model=str(folder))
+        localize = pipeline("image-forgery-localization", model=str(folder), device=own_device())
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise EvaluationError(f"{name}: the model cannot be loaded ({reason})") from error

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from .recipe import Recipe, load_recipe
 
 ABLATIONS = Path(__file__).parent / "ablations"
 Scores = Mapping[str, float | None]  # of one run; None where no image defines the value
+#: What a table shows of localizers, by the name of the score.
+LOCALIZATION_SCORES = {"pixel_auc": "AUC", "pixel_f1": "F1", "authentic_fpr": "authentic area marked"}
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Ablation:
         recipe: Name of a shipped recipe, or a YAML file.
         rows: Name of each row to its overrides, `key=value`; the first row is what the others are compared with.
         set: Overrides that all rows share: the size of a run.
-        validation_size: Side of the square validation samples in pixels.
+        scores: The validation scores that a table shows, each with its heading; rows are compared by the first.
+        validation_size: Side of the square validation samples in pixels, where samples are synthesized.
         paper: What the paper's table says in each row; numbers of its model, its data and its size of training.
         paper_note: On which data the paper measured them.
     """
@@ -28,6 +31,7 @@ class Ablation:
     recipe: str
     rows: dict[str, list[str]]
     set: list[str] = field(default_factory=list)
+    scores: dict[str, str] = field(default_factory=lambda: dict(LOCALIZATION_SCORES))
     validation_size: int = 256
     paper: dict[str, str] = field(default_factory=dict)
     paper_note: str = ""
@@ -78,39 +82,38 @@ def load_ablation(name: str | Path) -> Ablation:
     try:
         return Ablation(**values)
     except TypeError as error:
-        raise ValueError(f"{path}: an ablation has recipe, rows, set, validation_size and paper: {error}") from None
+        keys = ", ".join(item.name for item in fields(Ablation))
+        raise ValueError(f"{path}: an ablation has {keys}: {error}") from None
 
 
 def ablation_table(results: Mapping[str, Mapping[int, Scores]], ablation: Ablation | None = None) -> str:
-    """Markdown: mean and sample deviation over seeds, and the AUC's difference to the first row, paired by seed.
+    """Markdown: mean and sample deviation over seeds, and the first score's difference to the first row, by seed.
 
     Args:
-        results: Row to seed to `pixel_auc`, `pixel_f1` and `authentic_fpr`.
-        ablation: Adds a column with the paper's rows, which were measured on other data.
+        results: Row to seed to scores.
+        ablation: Names the scores, those of localizers by default, and adds a column with the paper's rows, which were
+            measured on other data.
 
     Example:
         >>> runs = {"base": {0: {"pixel_auc": 0.5, "pixel_f1": 0.1, "authentic_fpr": 0.2}}}
         >>> print(ablation_table(runs).splitlines()[2])
         | base | 0.500 | 0.500 |  | 0.100 | 0.200 |
     """
-    lines = [
-        "| row | AUC of each seed | AUC | difference to the first row, per seed | F1 | authentic area marked |",
-        "|---|---|---|---|---|---|",
-    ]
+    scores = ablation.scores if ablation is not None else LOCALIZATION_SCORES
     paper = ablation.paper if ablation is not None else {}
+    main, *others = scores
+    head = ["row", f"{scores[main]} of each seed", scores[main], "difference to the first row, per seed"]
+    head += [scores[name] for name in others]
     if ablation is not None and paper:
-        lines = [f"{lines[0]} *the paper's, not ours*: {ablation.paper_note} |", f"{lines[1]}---|"]
+        head.append(f"*the paper's, not ours*: {ablation.paper_note}")
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     base = next(iter(results.values()))
     for index, (row, runs) in enumerate(results.items()):
-        aucs = _column(runs, "pixel_auc")
-        gains = [f"{auc - first:+.3f}" for auc, first in zip(aucs, _column(base, "pixel_auc"), strict=True)]
-        cells = [
-            row,
-            ", ".join(f"{auc:.3f}" for auc in aucs),
-            *(_spread(_column(runs, name)) for name in ("pixel_auc", "pixel_f1", "authentic_fpr")),
-        ]
-        cells.insert(3, ", ".join(gains) if index else "")
-        cells += [f"*{paper.get(row, '')}*"] if paper else []
+        values = _column(runs, main)
+        gains = [f"{value - first:+.3f}" for value, first in zip(values, _column(base, main), strict=True)]
+        cells = [row, ", ".join(f"{value:.3f}" for value in values), _spread(values), ", ".join(gains) if index else ""]
+        cells += [_spread(_column(runs, name)) for name in others]
+        cells += [f"*{paper[row]}*" if row in paper else ""] if paper else []
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -40,7 +40,7 @@ def refuse_leakage(sources: Sources) -> None:
     cases = [
         case
         for data in sources.data
-        for rows, split in zip(data.rows(), _SPLITS, strict=True)
+        for rows, split in zip(data.rows, _SPLITS, strict=True)
         for case in _cases(rows, split)
     ]
     for found in check_leakage(cases):
@@ -53,7 +53,7 @@ def estimate(recipe: Recipe, sources: Sources) -> str:
     """What a run would train on and cost, as lines to read. It does the first steps, and leaves nothing behind."""
     lines = [f"recipe: {recipe.method}, task {recipe.task}, {recipe.steps} steps of {recipe.batch_size} samples"]
     for data in sources.data:
-        train, validation = data.rows()
+        train, validation = data.rows
         lines.append(f"{data.path}: {_counts(train)} to train on; {_counts(validation)} to validate with")
     task = build_task(replace(recipe, trackers=()))
     train_data, validation_data = task.build_data(sources)

@@ -5,11 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .sharding import fill, own_part, whole
+
 
 class WeightAverage:
     """Average of every floating-point entry of the state dict; other entries are copied.
 
-    The decay is warmed up, min(decay, (1 + n) / (10 + n)), so that the first steps do not linger.
+    The decay is warmed up, min(decay, (1 + n) / (10 + n)), so that the first steps do not linger. Where FSDP shares the
+    weights out, each process averages its own parts.
 
     Example:
         >>> from torch import nn
@@ -29,18 +32,19 @@ class WeightAverage:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for name, value in model.state_dict().items():
+            average, present = own_part(self.average[name]), own_part(value.detach())
             if value.is_floating_point():
-                self.average[name].lerp_(value.detach(), 1 - decay)
+                average.lerp_(present, 1 - decay)
             else:
-                self.average[name].copy_(value)
+                average.copy_(present)
 
     def state_dict(self) -> dict[str, Any]:
-        """For accelerate's checkpoints."""
-        return {"updates": self.updates, "average": self.average}
+        """For accelerate's checkpoints, of which the first process writes this part; all of them must ask together."""
+        return {"updates": self.updates, "average": {name: whole(value) for name, value in self.average.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """For accelerate's checkpoints."""
+        """For accelerate's checkpoints, of which every process reads this part."""
         self.updates = state["updates"]
         loaded: dict[str, Tensor] = state["average"]
         for name, value in loaded.items():
-            self.average[name].copy_(value)
+            fill(self.average[name], value)

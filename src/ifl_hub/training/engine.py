@@ -4,6 +4,7 @@ A sample depends on its index and the seed alone, so a run that continues at ste
 uninterrupted run would have drawn.
 """
 
+import copy
 import dataclasses
 import json
 import logging
@@ -28,6 +29,7 @@ from ..files import file_sha256, write_atomically
 from .ema import WeightAverage
 from .recipe import Recipe
 from .selection import Selection
+from .sharding import is_sharded, prepare_sharded, refuse_deepspeed, whole
 from .sources import Sources
 from .task import SampleSource, Task, build_task
 from .tracking import checked_trackers, track_picture
@@ -84,6 +86,7 @@ class Trainer:
         from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.utils import set_seed
 
+        refuse_deepspeed()
         self.task = task
         self.recipe = recipe = task.recipe
         self.train_data = train_data
@@ -107,9 +110,15 @@ class Trainer:
             model.activation_checkpointing_enable()
         optimizer = build_optimizer(model, recipe)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
-        self.model, self.optimizer = self.accelerator.prepare(model.to(memory_format=torch.channels_last), optimizer)
+        self.whole_model: PreTrainedModel | None = None
+        if is_sharded(self.accelerator):
+            self.whole_model = copy.deepcopy(model).to(self.accelerator.device)
+            self.model, self.optimizer = prepare_sharded(self.accelerator, model, optimizer)
+        else:
+            model = model.to(memory_format=torch.channels_last)
+            self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         if recipe.compile:
-            self.model = torch.compile(self.model)
+            self.model = torch.compile(self.model, backend="inductor" if recipe.compile is True else recipe.compile)
         self.average = WeightAverage(self.bare_model, recipe.ema_decay) if recipe.ema_decay else None
         self.selection = Selection(recipe.metric, recipe.patience) if recipe.metric else None
         stateful = filter(None, [self.average, self.selection])
@@ -125,7 +134,8 @@ class Trainer:
         self.output_dir.mkdir(parents=True, exist_ok=True)
         step = self._resume()
         if self.recipe.trackers:
-            self.accelerator.init_trackers("ifl-hub")
+            run = {"name": self.output_dir.name, "resume": "allow"}  # a run that goes on goes on there as well
+            self.accelerator.init_trackers("ifl-hub", init_kwargs={"trackio": run})
         started, first_step = time.perf_counter(), step
         recent: list[dict[str, float]] = []
         with tqdm(
@@ -192,8 +202,8 @@ class Trainer:
     def validate(self) -> dict[str, float]:
         """The task's numbers for the averaged weights."""
         folder = self.output_dir if self.accelerator.is_main_process else None
-        with self._averaged_weights(), self.accelerator.autocast():
-            return self.task.validate(self.bare_model.eval(), self.validation_data, folder)
+        with self._averaged_model() as model, self.accelerator.autocast():
+            return self.task.validate(model.eval(), self.validation_data, folder)
 
     def _batches(self, first_step: int) -> Iterator[list[dict[str, Tensor]]]:
         """This process's batches of each step from `first_step` on."""
@@ -224,19 +234,23 @@ class Trainer:
         return 0.5 * (1 + math.cos(math.pi * progress))
 
     @contextmanager
-    def _averaged_weights(self) -> Iterator[None]:
-        """Swap the averaged weights in, those of the first process, and the trained ones back."""
-        state = self.bare_model.state_dict()
-        trained = {name: value.detach().clone() for name, value in state.items()} if self.average else state
-        if self.average:
-            self.bare_model.load_state_dict(self.average.average)
+    def _averaged_model(self) -> Iterator[PreTrainedModel]:
+        """The model with the averaged weights, those of the first process; afterwards it has the trained ones again.
+
+        A model whose weights are shared out computes in all processes together or not at all: a whole one stands in.
+        """
+        model = self.whole_model or self.bare_model
+        trained = {name: value.detach().clone() for name, value in self.bare_model.state_dict().items()}
+        weights = self.average.average if self.average else trained
+        model.load_state_dict({name: whole(value) for name, value in weights.items()})
         if self.accelerator.num_processes > 1:  # batch statistics differ from process to process
-            for value in self.bare_model.state_dict().values():
+            for value in model.state_dict().values():
                 torch.distributed.broadcast(value, 0)
         try:
-            yield
+            yield model
         finally:
-            self.bare_model.load_state_dict(trained)
+            if model is not self.whole_model:
+                model.load_state_dict(trained)
 
     def _resume(self) -> int:
         recorded = self.output_dir / "recipe.json"
@@ -266,23 +280,23 @@ class Trainer:
         """Where these scores are the best so far: write the weights, whole or not at all, and drop the oldest."""
         if self.selection is None or not self.selection.update(step, scores):
             return
-        with self._averaged_weights():
+        with self._averaged_model() as model:
             if self.accelerator.is_main_process:
                 temporary, target = (self.output_dir / f"{dot}best-{step:07d}" for dot in (".", ""))
                 for folder in (temporary, target):  # of a run that was interrupted since
                     shutil.rmtree(folder, ignore_errors=True)
-                self.task.save(self.bare_model, temporary)
+                self.task.save(model, temporary)
                 temporary.rename(target)
                 for other in sorted(self.output_dir.glob("best-*"))[: -self.recipe.keep_best]:
                     shutil.rmtree(other)
 
     def _save_weights(self, folder: Path) -> None:
         """The best weights where a metric says which those are, else the last ones, averaged if the recipe averages."""
-        with self._averaged_weights():
+        with self._averaged_model() as model:
             if self.selection is not None and self.accelerator.is_main_process:
                 shutil.copytree(self.output_dir / f"best-{self.selection.best_step:07d}", folder, dirs_exist_ok=True)
             elif self.accelerator.is_main_process:
-                self.task.save(self.bare_model, folder)
+                self.task.save(model, folder)
 
     def _save_final(self, seconds: float, steps: int) -> Path:
         final = self.output_dir / "final"

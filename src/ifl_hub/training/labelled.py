@@ -4,13 +4,14 @@ import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..data.augmentation import Augmentation, AugmentedSamples, label_map_of
 from ..data.datasets import load_forgery_dataset
-from ..data.schema import DataFormatError, Split
+from ..data.schema import SPLITS, DataFormatError, Split
 from ..image_processing.loading import load_image
 from .mixing import MixedSamples
 from .recipe import Recipe
@@ -31,7 +32,7 @@ class LabelledData:
     Args:
         path: What `load_forgery_dataset` takes: a folder, a list, or the name of a data set on the Hub.
         split: Use the rows of this split alone, and hold some of their groups out for validation. None: the data set's
-            own splits `train` and `validation` where it has them.
+            own splits `train` and `validation` where it has them; never its split `test`.
         weight: How often samples come from it, relative to the run's other data sets; None counts its pictures.
 
     Example:
@@ -59,16 +60,24 @@ class LabelledData:
         split: Any = match["split"]
         return cls(match["path"], split, weight)
 
+    @cached_property
     def rows(self) -> "tuple[Dataset, Dataset]":
-        """The rows to train on, and those to validate with; no group is in both.
+        """The rows to train on, and those to validate with; no group is in both. Read once.
 
         Raises:
-            DataFormatError: If the data cannot be read, or cannot be divided.
+            DataFormatError: If the data cannot be read, or cannot be divided, or none of them may be trained on.
         """
         if self.split is None:
-            train, validation = (_rows_of_split(self.path, split) for split in ("train", "validation"))
+            parts = {split: _rows_of_split(self.path, split) for split in SPLITS}
+            train, validation = parts["train"], parts["validation"]
             if train is not None and validation is not None:
                 return train, validation
+            if train is None and (others := [split for split, part in parts.items() if part is not None]):
+                own_choice = f", or learn from --data {self.path}:validation" if validation is not None else ""
+                raise DataFormatError(
+                    f"{self.path}: it has rows of {' and '.join(others)}, but none to train on; divide it anew with "
+                    f"`ifl-hub data split {self.path}`{own_choice}"
+                )
             rows = train or load_forgery_dataset(self.path)
         else:
             rows = load_forgery_dataset(self.path, self.split)

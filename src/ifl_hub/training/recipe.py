@@ -15,6 +15,11 @@ from transformers.configuration_utils import PreTrainedConfig
 from .pretrained import weights_folder
 
 RECIPES = Path(__file__).parent / "recipes"
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "optimizer": ("adamw", "sgd"),
+    "schedule": ("cosine", "poly", "halving"),
+    "compile": (False, True, "aot_eager", "eager"),
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Recipe:
         max_grad_norm: Gradient clipping; 0 for none.
         ema_decay: Decay of the exponential moving average of the weights, which is what gets saved; 0 for none.
         mixed_precision: accelerate's mixed precision.
-        compile: Whether `torch.compile` compiles the model.
+        compile: Whether `torch.compile` compiles the model; `"aot_eager"` and `"eager"` do without a code generator.
         activation_checkpointing: Whether activations are computed twice instead of kept, where the model can.
         deterministic: Whether only deterministic algorithms are allowed, at the cost of speed.
         seed: Decides the initial weights, every sample and every draw.
@@ -98,7 +103,7 @@ class Recipe:
     max_grad_norm: float = 1.0
     ema_decay: float = 0.0
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
-    compile: bool = False
+    compile: bool | Literal["aot_eager", "eager"] = False
     activation_checkpointing: bool = False
     deterministic: bool = False
     seed: int = 0
@@ -122,9 +127,10 @@ class Recipe:
             raise ValueError("recipe: patience needs a metric to watch, such as --set metric=pixel_f1")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"recipe: ema_decay must lie in [0, 1), got {self.ema_decay}")
-        for name, options in {"optimizer": ("adamw", "sgd"), "schedule": ("cosine", "poly", "halving")}.items():
+        for name, options in _CHOICES.items():
             if getattr(self, name) not in options:
-                raise ValueError(f"recipe: {name} must be one of {', '.join(options)}; got {getattr(self, name)!r}")
+                choices = ", ".join(str(option).lower() for option in options)
+                raise ValueError(f"recipe: {name} must be one of {choices}; got {getattr(self, name)!r}")
         if (self.schedule == "halving") != (self.halving_steps > 0):
             raise ValueError("recipe: schedule halving and halving_steps above 0 belong together; set both or neither")
 

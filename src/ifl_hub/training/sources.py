@@ -57,7 +57,7 @@ def forgery_samples(recipe: Recipe, sources: Sources, validation_size: int) -> t
         return synthesized_samples(recipe, sources.pictures, validation_size)
     from datasets import concatenate_datasets
 
-    parts = [(data.rows(), data.weight) for data in sources.data]
+    parts = [(data.rows, data.weight) for data in sources.data]
     real = labelled_training_samples([(train, weight) for (train, _), weight in parts], recipe)
     validation = WholePictures(concatenate_datasets([held_out for (_, held_out), _ in parts]), recipe.seed)
     if not sources.pictures or recipe.synthesized_share == 0:

@@ -35,8 +35,15 @@ def checked_trackers(names: Sequence[str]) -> list[str]:
 
 def track_picture(accelerator: "Accelerator", path: Path, step: int) -> None:
     """Give the picture to every tracker that takes pictures."""
+    if not path.is_file():
+        return
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
     for tracker in accelerator.trackers:
-        if hasattr(tracker, "log_images") and path.is_file():
-            with Image.open(path) as picture:
-                pixels = np.asarray(picture.convert("RGB"))[None]
-            tracker.log_images({"validation": pixels}, step=step, dataformats="NHWC")
+        if tracker.name == "trackio":  # to which accelerate passes no pictures
+            import trackio
+
+            tracker.log({"validation": trackio.Image(pixels, caption=f"step {step}")}, step=step)
+        elif hasattr(tracker, "log_images"):
+            layout = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
+            tracker.log_images({"validation": pixels[None]}, step=step, **layout)

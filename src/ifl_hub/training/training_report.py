@@ -32,6 +32,8 @@ def write_report(run: Path) -> None:
     if (run / "validation.png").is_file():
         lines += ["The first validation samples, as the task shows them:", "", "![Validation](validation.png)", ""]
     recipe = {name: value for name, value in summary["recipe"].items() if value not in (None, {}, [], "")}
+    if "weights" in recipe:
+        del recipe["shape"]  # it is that of the weights
     lines += ["## Recipe", "", "```json", json.dumps(recipe, indent=1), "```", ""]
     write_atomically(run / "training_report.md", "\n".join(lines).encode())
 
