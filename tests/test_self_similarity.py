@@ -108,7 +108,7 @@ def test_every_picture_gives_finite_maps_of_its_size(height, width, value, flat)
 def test_the_median_by_counting_is_the_median(rows, length, share, scale, seed):
     generator = torch.Generator().manual_seed(seed)
     values = torch.randn(rows, length, generator=generator) * scale
-    values[:, ::7] = values[:, :1]  # ties
+    values[:, ::7] = values[:, :1].clone()  # ties
     valid = torch.rand(length, generator=generator) < share
     if valid.any():
         counted, expected = _median_by_counting(values, valid), _median(values, valid)

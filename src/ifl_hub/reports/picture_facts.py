@@ -140,8 +140,8 @@ class _Exif:
     def thumbnail(self) -> Image.Image | None:
         """The thumbnail of the second directory, turned as the photo is."""
         ifd = self._ifds.get(ExifTags.IFD.IFD1, {})
-        start, length = (ifd.get(tag) for tag in (ExifTags.Base.JpegIFOffset, ExifTags.Base.JpegIFByteCount))
         try:
+            start, length = int(ifd[ExifTags.Base.JpegIFOffset]), int(ifd[ExifTags.Base.JpegIFByteCount])
             data = self._raw.removeprefix(b"Exif\x00\x00")[start : start + length]
             small = open_picture(data, "thumbnail").convert("RGB")
             turn = UPRIGHT.get(self.get(ExifTags.Base.Orientation))
@@ -151,7 +151,7 @@ class _Exif:
 
 
 def _metadata(image: Image.Image, exif: _Exif, data: bytes) -> Iterator[tuple[str, str]]:
-    texts = {name: value for name, value in image.info.items() if isinstance(value, str)}
+    texts = {str(name): value for name, value in image.info.items() if isinstance(value, str)}
     xmp = _xmp(image)
     yield "Camera", exif.text(ExifTags.Base.Make, ExifTags.Base.Model)
     yield "Lens", exif.text(ExifTags.Base.LensModel)
