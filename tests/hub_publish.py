@@ -34,6 +34,7 @@ def push_as_transformers_does(folder):
 
 
 if __name__ == "__main__":
-    results = [call(arguments) for arguments in json.loads(sys.argv[2])]
-    push_as_transformers_does(Path(sys.argv[1]) / "sumi_ifl")
+    folder, commands = sys.argv[1:]
+    results = [call(arguments) for arguments in json.loads(commands)]
+    push_as_transformers_does(Path(folder) / "sumi_ifl")
     print(json.dumps(results))

@@ -38,7 +38,11 @@ def make_checkpoints(root):
         folder = root / config_class.model_type
         model_class(config_class.tiny()).save_pretrained(folder)
         is_face = config_class in FACE_CLASSIFICATION_MODELS
-        processor = FaceImageProcessor(size={"height": 64, "width": 64}) if is_face else IflImageProcessor(tile_size=64)
+        processor = (
+            FaceImageProcessor(size={"height": 64, "width": 64})
+            if is_face
+            else IflImageProcessor(tile_size=64, tile_overlap=16)
+        )
         processor.save_pretrained(folder)
     return train(root / "run", steps=4, validation_every=4, validation_samples=2)
 

@@ -118,16 +118,12 @@ def _rewrite(module: str) -> tuple[str, list[str]]:
             continue
         target = _resolve(module, node)
         indent = " " * node.col_offset
-        if target is None and isinstance(node, ast.Import | ast.ImportFrom):
-            if indent and _tops(node) - _ALWAYS_THERE:
-                # transformers demands every package that it sees imported, unless it is imported in a `try`.
-                lines = ("try:", f"    {ast.unparse(node)}", "except ImportError:", "    raise")
-                edits.append(_Edit(node.lineno - 1, _end(node), "".join(f"{indent}{line}\n" for line in lines)))
+        if target is None:
+            if indent and _packages(node) - _ALWAYS_THERE:
+                edits.append(_Edit(node.lineno - 1, _end(node), _guarded(node, indent)))
             continue
-        if target is None or Path(_origin(target)).name == "__init__.py":
-            raise ValueError(
-                f"{module}, line {node.lineno}: import from the module that defines it, so it can go along"
-            )
+        if Path(_origin(target)).name == "__init__.py":
+            raise ValueError(f"{module}, line {node.lineno}: import from the module that defines the name")
         needed.append(target)
         names = ", ".join(ast.unparse(alias) for alias in node.names)
         edits.append(_Edit(node.lineno - 1, _end(node), f"{indent}from .{_flat_name(target)} import {names}\n"))
@@ -162,9 +158,15 @@ def _resolve(module: str, node: ast.Import | ast.ImportFrom) -> str | None:
     return node.module if node.module and node.module.partition(".")[0] == PACKAGE else None
 
 
-def _tops(node: ast.Import | ast.ImportFrom) -> set[str]:
+def _packages(node: ast.Import | ast.ImportFrom) -> set[str]:
     names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
     return {name.partition(".")[0] for name in names}
+
+
+def _guarded(node: ast.AST, indent: str) -> str:
+    """An import in a `try`: transformers demands every package that it sees imported, unless it is in one."""
+    lines = ("try:", f"    {ast.unparse(node)}", "except ImportError:", "    raise")
+    return "".join(f"{indent}{line}\n" for line in lines)
 
 
 def _end(node: Any) -> int:

@@ -158,9 +158,9 @@ def _write_documents(
         from .plot import plot_robustness
 
         plot_robustness(folder / plot_name(description["name"]), score)
-    for text in (checkpoint / "LICENSE", TEMPLATES / f"{description['licence']}.txt"):
-        if text.is_file():
-            shutil.copyfile(text, folder / "LICENSE")
+    for licence in (checkpoint / "LICENSE", TEMPLATES / f"{description['licence']}.txt"):
+        if licence.is_file():
+            shutil.copyfile(licence, folder / "LICENSE")
             return
 
 

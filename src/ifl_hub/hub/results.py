@@ -16,8 +16,11 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "authentic_alarm_rate": ("alarm rate", "share of authentic images in which any pixel is marked"),
     "image_auc": ("image AUC", "area under the ROC curve of the scores of images"),
     "video_auc": ("video AUC", "area under the ROC curve of the mean scores of videos"),
+    "image_balanced_acc": ("balanced accuracy", "mean of the shares of forged and of authentic images judged rightly"),
     "image_acc": ("image accuracy", "share of images on the right side of a score of 0.5"),
 }
+#: Of what an evaluation holds, the numbers for a card: accuracy would depend on how many of the images are forged.
+_OF_EVALUATIONS = tuple(metric for metric in METRICS if metric not in ("video_auc", "image_acc"))
 _OF_AUTHENTIC = ("authentic_fpr", "authentic_alarm_rate")
 
 
@@ -132,7 +135,7 @@ def score_from_evaluation(results: Mapping[str, Any], weights_sha256: str, name:
         "n_forged": data["n_forged"],
         "n_authentic": data["n_authentic"],
         "methods": methods,
-        "intervals": {key: clean[0]["intervals_95"].get(key) for key in METRICS},
+        "intervals": {key: found for key in _OF_EVALUATIONS if (found := clean[0]["intervals_95"].get(key))},
     }
     if len(runs) > 1:
         score["robustness"] = {run["condition"]: _numbers(run["values"]) for run in runs}
@@ -149,7 +152,7 @@ def _means(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    return {metric: values[metric] for metric in METRICS if values.get(metric) is not None}
+    return {metric: values[metric] for metric in _OF_EVALUATIONS if values.get(metric) is not None}
 
 
 def _cell(value: float | None, interval: Interval | None) -> str:
