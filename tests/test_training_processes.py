@@ -130,7 +130,7 @@ def test_trackio_gets_losses_scores_and_pictures_once(whole):
 @pytest.mark.slow
 def test_weights_that_fsdp_shares_out_are_saved_whole_and_continue_to_the_same_bits(tmp_path):
     """Two processes, launched with the file that is there for GPUs; the first run agrees with one process."""
-    changes = {"method": "sumi_ifl", "optimizer": "sgd", "config": {"minimality_weight": 0.0}, "metric": "pixel_auc"}
+    changes = {"method": "sumi_ifl", "optimizer": "sgd", "config": {"minimality_weight": 0.0}}
     finish(start(tmp_path / "whole", 2, sharded=True, **changes))
     kill_at(start(tmp_path / "killed", 2, sharded=True, pause=0.02, **changes), sample=36)
     assert [path.name for path in (tmp_path / "killed").glob("checkpoint-*")] == ["checkpoint-0000003"]
