@@ -5,6 +5,7 @@ import sys
 import typer
 
 from . import data
+from .demo import demo
 from .detect import detect
 from .errors import CommandError
 from .evaluate import evaluate
@@ -23,6 +24,7 @@ app.command()(localize)
 app.command()(detect)
 app.command()(evaluate)
 app.command()(train)
+app.command()(demo)
 app.command()(models)
 app.add_typer(data.app, name="data")
 

@@ -1,0 +1,71 @@
+"""The pictures that a result is looked at by, no larger than a screen."""
+
+from typing import Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from ..reports import render_overlay
+from ..reports.overlay import COLOUR_MAP
+from .analysis import Analysis
+from .examples import recognise
+
+View = Literal["Overlay", "Heat map", "Mask", "Original", "Truth"]
+VIEWS: tuple[View, ...] = get_args(View)
+LARGEST = 1280  # pixels each way
+
+
+def available_views(analysis: Analysis) -> list[View]:
+    """The truth is known of the examples only."""
+    return [view for view in VIEWS if view != "Truth" or truth(analysis) is not None]
+
+
+def render_view(analysis: Analysis, view: View, threshold: float) -> Image.Image:
+    """Draw a view of a result.
+
+    Args:
+        analysis: The result; its heat map is read, its model is not run.
+        view: Which; "Truth" only for examples.
+        threshold: A pixel is marked above it, in [0, 1].
+
+    Returns:
+        RGB image of at most `LARGEST` pixels a side.
+    """
+    if view == "Original":
+        return shrink(Image.fromarray(analysis.image.pixels))
+    if view == "Mask":
+        return _black_and_white(analysis.mask(threshold))
+    if view == "Truth":
+        return _black_and_white(truth(analysis))
+    heatmap = np.asarray(shrink(Image.fromarray(analysis.result["heatmap"])))
+    if view == "Heat map":
+        return Image.fromarray(COLOUR_MAP.round().astype(np.uint8)[np.rint(heatmap * 255).astype(np.uint8)])
+    pixels = shrink(Image.fromarray(analysis.image.pixels))
+    return render_overlay(pixels, heatmap, _shrunk_mask(analysis.mask(threshold)))
+
+
+def truth(analysis: Analysis) -> np.ndarray | None:
+    """`(H, W)` bool, what was really changed: all False in an untouched example, None where nobody knows."""
+    example = recognise(analysis.path)
+    if example is None:
+        return None
+    mask = example.mask()
+    return np.zeros(analysis.image.size, bool) if mask is None else mask
+
+
+def shrink(image: Image.Image) -> Image.Image:
+    """The picture, or a smaller one that fits a screen; every new pixel is the mean of old ones."""
+    factor = LARGEST / max(image.size)
+    if factor >= 1:
+        return image
+    return image.resize([max(1, round(side * factor)) for side in image.size], Image.Resampling.BOX)
+
+
+def _shrunk_mask(mask: np.ndarray) -> np.ndarray:
+    """A mask on the smaller grid: marked where any of its pixels was, so that a small region stays visible."""
+    return np.asarray(shrink(Image.fromarray(mask.astype(np.float32)))) > 0
+
+
+def _black_and_white(mask: np.ndarray | None) -> Image.Image:
+    assert mask is not None
+    return Image.fromarray(_shrunk_mask(mask).astype(np.uint8) * np.uint8(255)).convert("RGB")
