@@ -6,7 +6,6 @@ import typer
 
 from ..checkpoints import DEFAULT_CHECKPOINT
 from .errors import CommandError
-from .job import silence_libraries
 
 
 def demo(
@@ -21,7 +20,6 @@ def demo(
 
     Everything stays on this machine: no account, no share link, no analytics.
     """
-    silence_libraries()
     try:
         from ..demo import launch_demo
     except ModuleNotFoundError as error:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 
 from ..checkpoints import DEFAULT_CHECKPOINT
+from ..cli.job import silence_libraries
 from .batch_tab import add_batch_tab
 from .faces_tab import add_faces_tab
 from .localize_tab import add_localize_tab
@@ -19,7 +21,6 @@ from .pictures import MAX_FILE_MB
 from .zoo import Zoo
 
 logger = logging.getLogger(__name__)
-_STYLE = Path(__file__).parent / "style.css"
 _SWEEP_S, _KEEP_S = 300, 3300  # uploads and results are deleted within the hour
 _WAITING = 20  # visitors in the queue
 _SESSIONS = 32  # whose results are in memory
@@ -78,6 +79,7 @@ def launch_demo(*models: str, host: str | None = None, port: int | None = None) 
     Raises:
         CommandError: If a model does not exist or cannot be loaded, or the port is taken.
     """
+    silence_libraries()
     _log_to_terminal()
     with tempfile.TemporaryDirectory(prefix="ifl-hub-demo-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
@@ -91,10 +93,11 @@ def launch_demo(*models: str, host: str | None = None, port: int | None = None) 
             max_file_size=f"{MAX_FILE_MB}mb",
             state_session_capacity=_SESSIONS,
             theme=_theme(),
-            css=_STYLE.read_text(encoding="utf-8"),
+            head=_style(),
             quiet=True,
             prevent_thread_lock=True,
         )
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves the block above as Ctrl-C does
         logger.info("the demo runs at %s", address)
         demo.block_thread()
 
@@ -105,6 +108,11 @@ def _log_to_terminal() -> None:
     log.setLevel(logging.INFO)
     if not log.handlers:
         log.addHandler(logging.StreamHandler())
+
+
+def _style() -> str:
+    """The style sheet as it is; given as `css`, Gradio would rewrite its rules and lose some."""
+    return f"<style>{(Path(__file__).parent / 'style.css').read_text(encoding='utf-8')}</style>"
 
 
 def _theme() -> gr.Theme:

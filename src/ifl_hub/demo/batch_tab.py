@@ -38,7 +38,13 @@ def add_batch_tab(zoo: Zoo) -> None:
         with gr.Column(scale=7, min_width=300):
             table = gr.HTML(_INTRO, padding=False, elem_id="ifl-batch-table")
             gallery = gr.Gallery(
-                label="Overlays", visible=False, columns=3, height="auto", object_fit="contain", buttons=["fullscreen"]
+                label="Overlays",
+                elem_id="ifl-batch-gallery",
+                visible=False,
+                columns=3,
+                height="auto",
+                object_fit="contain",
+                buttons=["fullscreen"],
             )
             archive = gr.DownloadButton("All results (ZIP)", visible=False, elem_id="ifl-batch-zip")
     start.click(

@@ -36,6 +36,7 @@ def add_localize_tab(zoo: Zoo) -> None:
                     label="The original, and the view of the result",
                     show_label=False,
                     max_height=480,
+                    slider_position=30,
                     buttons=["fullscreen"],
                     elem_id="ifl-compare",
                 )
