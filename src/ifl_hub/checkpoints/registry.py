@@ -1,5 +1,6 @@
 """Where the embedded checkpoints lie and what is known about each, read from the `metadata.json` beside the weights."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,21 @@ def list_checkpoints() -> dict[str, dict[str, Any]]:
         'SUMI-IFL'
     """
     return {name: json.loads((_ROOT / name / "metadata.json").read_text(encoding="utf-8")) for name in _names()}
+
+
+def weights_sha256(folder: str | Path) -> str:
+    """SHA-256 over a folder's safetensors files, in the order of their names; of a single file, simply its own.
+
+    Example:
+        >>> weights_sha256(checkpoint_path("safl-net-lite0")) == list_checkpoints()["safl-net-lite0"]["weights_sha256"]
+        True
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _names() -> list[str]:

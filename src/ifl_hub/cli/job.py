@@ -76,8 +76,7 @@ class Job(ABC):
             if todo:
                 self._results.forget([settings["file"] for _, settings in todo])
                 self.do(self.load_pipeline(), todo, batch_size)
-        if self._failures:
-            raise typer.Exit(1)
+        self.finish()
 
     @abstractmethod
     def load_pipeline(self) -> Any:
@@ -94,6 +93,11 @@ class Job(ABC):
     @abstractmethod
     def describe(self, record: dict[str, Any]) -> str:
         """A record as a line to read."""
+
+    def finish(self) -> None:
+        """What remains to do once every file has been reported: say whether all could be done."""
+        if self._failures:
+            raise typer.Exit(1)
 
     def do_pictures(self, pipe: Any, todo: list[Todo], batch_size: int) -> None:
         """Judge and report pictures, which the pipeline may load ahead of its results."""

@@ -12,9 +12,10 @@ from ..checkpoints import DEFAULT_CHECKPOINT
 from ..image_processing.loading import LoadedImage
 from ..reports import render_overlay
 from .errors import CommandError
-from .inputs import collect_pictures
+from .inputs import Picture, collect_pictures
 from .job import Job, Todo, load_model, load_processor, silence_libraries
-from .models import find_model
+from .models import ModelFolder, find_model
+from .reports import LocalizeReports
 from .results import LOCALIZE_OUTPUTS, ResultsFolder
 
 
@@ -34,6 +35,9 @@ def localize(
         int | None, typer.Option(min=0, help="Pixels that neighbouring tiles share. Default: the model's own.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Tiles that go through the model at once.")] = 1,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also an HTML report of each picture, and of several together report.html.")
+    ] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print the JSON lines instead of a line to read.")] = False,
 ) -> None:
     """Find what was changed in photos.
@@ -47,10 +51,24 @@ def localize(
     options = {"threshold": threshold, "tile_size": tile_size, "tile_overlap": tile_overlap}
     options = {name: value for name, value in options.items() if value is not None}
     results = ResultsFolder(out, [picture.path for picture in pictures], LOCALIZE_OUTPUTS)
-    _Localization(pictures, folder, options, results, json_lines).run(batch_size)
+    reports = LocalizeReports(out, folder, options) if report else None
+    _Localization(pictures, folder, options, results, json_lines, reports).run(batch_size)
 
 
 class _Localization(Job):
+    def __init__(
+        self,
+        pictures: list[Picture],
+        folder: ModelFolder,
+        options: dict[str, Any],
+        results: ResultsFolder,
+        json_lines: bool,
+        reports: LocalizeReports | None,
+    ) -> None:
+        super().__init__(pictures, folder, options, results, json_lines)
+        self._reports = reports
+        self._reported: set[str] = set()
+
     def load_pipeline(self) -> Any:
         from ..modeling.auto import AutoModelForImageForgeryLocalization
         from ..pipelines import ImageForgeryLocalizationPipeline
@@ -71,11 +89,25 @@ class _Localization(Job):
         picture, settings = todo
         return self._results.write(picture.relative, settings, facts, pictures)
 
+    def report(self, record: dict[str, Any], remark: str = "") -> None:
+        self._reported.add(record["file"])
+        if self._reports is not None:
+            record = {**record, "report": self._reports.write(record)}
+        super().report(record, remark)
+
+    def finish(self) -> None:
+        if self._reports is not None and len(self._pictures) > 1:
+            failed = [str(picture.relative) for picture in self._pictures if str(picture.path) not in self._reported]
+            where = self._reports.write_folder(failed)
+            if not self._json_lines:
+                typer.echo(f"all of them: {where}")
+        super().finish()
+
     def describe(self, record: dict[str, Any]) -> str:
         notes = "".join(f" [{note}]" for note in record["notes"])
         return (
             f"{record['label']:<9}  score {record['score']:.2f}  {record['forged_area']:6.1%} of the picture  "
-            f"{record['file']}{notes}"
+            f"{record['file']}{notes}" + (f"  report: {record['report']}" if "report" in record else "")
         )
 
 

@@ -1,13 +1,12 @@
 """`ifl-hub models`, and where a `--model` leads: an embedded checkpoint, a folder, or a repository on the Hub."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
-from ..checkpoints import checkpoint_path, list_checkpoints
+from ..checkpoints import checkpoint_path, list_checkpoints, weights_sha256
 from .errors import CommandError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -33,13 +32,8 @@ class ModelFolder:
     path: Path
 
     def weights_sha256(self) -> str:
-        """SHA-256 over the safetensors files, in the order of their names; of a single file, simply its own."""
-        digest = hashlib.sha256()
-        for file in sorted(self.path.glob("*.safetensors")):
-            with file.open("rb") as stream:
-                while block := stream.read(2**20):
-                    digest.update(block)
-        return digest.hexdigest()
+        """SHA-256 over the weights, as `checkpoints.weights_sha256` reads them."""
+        return weights_sha256(self.path)
 
 
 def find_model(name: str) -> ModelFolder:

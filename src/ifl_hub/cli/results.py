@@ -23,14 +23,17 @@ class Outputs:
 
     Args:
         records: The file of JSON lines.
-        suffixes: Of the pictures beside it, by the key that names each in a line.
+        suffixes: Of the files beside it, by the key that names each.
     """
 
     records: str
     suffixes: Mapping[str, str]
 
 
-LOCALIZE_OUTPUTS = Outputs("results.jsonl", {"overlay": ".overlay.png", "mask": ".mask.png", "heatmap": ".heatmap.png"})
+LOCALIZE_OUTPUTS = Outputs(
+    "results.jsonl",
+    {"overlay": ".overlay.png", "mask": ".mask.png", "heatmap": ".heatmap.png", "report": ".report.html"},
+)
 DETECT_OUTPUTS = Outputs("faces.jsonl", {"overlay": ".faces.png", "attention": ".attention.png"})
 OUTPUT_SUFFIXES = (*LOCALIZE_OUTPUTS.suffixes.values(), *DETECT_OUTPUTS.suffixes.values())
 
@@ -97,7 +100,7 @@ class ResultsFolder:
         facts: Mapping[str, Any],
         pictures: Mapping[str, Image.Image],
     ) -> dict[str, Any]:
-        """Write a file's pictures, then its line.
+        """Write a file's pictures, then its line; what an earlier run left for it beyond these is removed.
 
         Args:
             relative: Wanted place below the folder; a place that belongs to another file gets a suffix.
@@ -113,6 +116,8 @@ class ResultsFolder:
         for key, picture in pictures.items():
             with atomic_file(self.folder / names[key]) as file:
                 picture.save(file, format="PNG", compress_level=3)
+        for key in self._outputs.suffixes.keys() - names.keys():
+            (self.folder / (name + self._outputs.suffixes[key])).unlink(missing_ok=True)
         record = {"file": settings["file"], **facts, "name": name, **names, **settings}
         with (self.folder / self._outputs.records).open("a", encoding="utf-8") as stream:
             stream.write(_to_line(record))

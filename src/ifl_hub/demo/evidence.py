@@ -1,6 +1,7 @@
 """Files to take away: the evidence report of a picture, and all that `ifl-hub localize` would have written."""
 
 import secrets
+import shlex
 import tempfile
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from ..cli.job import common_settings
 from ..cli.localize import facts_and_pictures
 from ..cli.results import LOCALIZE_OUTPUTS, ResultsFolder
+from ..reports import ModelFacts, evidence_report
 from .analysis import Analysis
 
 
@@ -22,15 +24,15 @@ def write_evidence(analysis: Analysis | None, threshold: float) -> str:
     Returns:
         Its path.
     """
-    from ..reports import ModelFacts, evidence_report
-
     analysis = _still_kept(analysis)
     folder, name = analysis.model.folder, analysis.path.name
     page = evidence_report(
         analysis.path,
         _at(analysis, threshold),
         ModelFacts.read(folder.path, folder.name, {"threshold": threshold}),
-        command=f"ifl-hub localize {name} --model {folder.name} --threshold {threshold:g} --report",
+        command=shlex.join(
+            ["ifl-hub", "localize", name, "--model", folder.name, f"--threshold={threshold:g}", "--report"]
+        ),
         image=analysis.image,
     )
     path = new_file(f"{name}.report.html")

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from ..reports import render_overlay
-from ..reports.overlay import COLOUR_MAP
+from ..reports.embedding import colour_heatmap, shrink
 from .analysis import Analysis
 from .examples import recognise
 
@@ -32,15 +32,15 @@ def render_view(analysis: Analysis, view: View, threshold: float) -> Image.Image
         RGB image of at most `LARGEST` pixels a side.
     """
     if view == "Original":
-        return shrink(Image.fromarray(analysis.image.pixels))
+        return shrink(Image.fromarray(analysis.image.pixels), LARGEST)
     if view == "Mask":
         return _black_and_white(analysis.mask(threshold))
     if view == "Truth":
         return _black_and_white(truth(analysis))
-    heatmap = np.asarray(shrink(Image.fromarray(analysis.result["heatmap"])))
+    heatmap = np.asarray(shrink(Image.fromarray(analysis.result["heatmap"]), LARGEST))
     if view == "Heat map":
-        return Image.fromarray(COLOUR_MAP.round().astype(np.uint8)[np.rint(heatmap * 255).astype(np.uint8)])
-    pixels = shrink(Image.fromarray(analysis.image.pixels))
+        return colour_heatmap(heatmap)
+    pixels = shrink(Image.fromarray(analysis.image.pixels), LARGEST)
     return render_overlay(pixels, heatmap, _shrunk_mask(analysis.mask(threshold)))
 
 
@@ -53,17 +53,9 @@ def truth(analysis: Analysis) -> np.ndarray | None:
     return np.zeros(analysis.image.size, bool) if mask is None else mask
 
 
-def shrink(image: Image.Image) -> Image.Image:
-    """The picture, or a smaller one that fits a screen; every new pixel is the mean of old ones."""
-    factor = LARGEST / max(image.size)
-    if factor >= 1:
-        return image
-    return image.resize([max(1, round(side * factor)) for side in image.size], Image.Resampling.BOX)
-
-
 def _shrunk_mask(mask: np.ndarray) -> np.ndarray:
     """A mask on the smaller grid: marked where any of its pixels was, so that a small region stays visible."""
-    return np.asarray(shrink(Image.fromarray(mask.astype(np.float32)))) > 0
+    return np.asarray(shrink(Image.fromarray(mask.astype(np.float32)), LARGEST)) > 0
 
 
 def _black_and_white(mask: np.ndarray | None) -> Image.Image:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from ..checkpoints import DEFAULT_FACE_CHECKPOINT, list_checkpoints
@@ -24,7 +25,9 @@ class Zoo:
 
     def __init__(self, models: Sequence[str]) -> None:
         embedded = [name for name, facts in list_checkpoints().items() if facts.get("task") != "face_classification"]
-        self._folders = {name: find_model(name) for name in dict.fromkeys([*models, *embedded])}
+        self._folders: dict[str, ModelFolder] = {}
+        for folder in map(find_model, [*models, *embedded]):
+            self._folders.setdefault(_shown(folder.name), ModelFolder(_shown(folder.name), folder.path))
         self._localizers: dict[str, Localizer] = {}
         self.localizer(self.names[0])
 
@@ -57,6 +60,11 @@ class Zoo:
             image_processor=processor,
             face_cropper=FaceCropper(margin=processor.face_margin),
         )
+
+
+def _shown(name: str) -> str:
+    """Visitors see no folder of this machine."""
+    return Path(name).name if Path(name).is_absolute() else name
 
 
 def metadata(folder: ModelFolder) -> dict[str, Any]:

@@ -4,8 +4,6 @@ The folder is the zoo's imagefolder: a `metadata.jsonl` with `file_name`, `mask_
 forged) and, where it holds several splits, `split`.
 """
 
-import functools
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..image_processing.jpeg import read_jpeg_facts
 from ..image_processing.masks import to_label_map
 
 #: Upper bounds of the buckets of mask size: the share of the image's counted pixels that is forged.
@@ -129,11 +128,8 @@ def jpeg_quality(path: Path) -> int | None:
     It is that of the last compression only, and a guess for cameras with tables of their own.
     """
     with Image.open(path) as image:
-        tables = getattr(image, "quantization", None)
-    if not tables:
-        return None
-    table = np.asarray(tables[min(tables)], np.int64)
-    return int(np.abs(_ijg_tables() - table).sum(1).argmin()) + 1
+        facts = read_jpeg_facts(image)
+    return None if facts is None else facts.quality
 
 
 def jpeg_quality_bucket(quality: int | None) -> str:
@@ -144,18 +140,6 @@ def jpeg_quality_bucket(quality: int | None) -> str:
         ('90 to 94', 'not JPEG')
     """
     return "not JPEG" if quality is None else next(name for bound, name in JPEG_QUALITIES if quality >= bound)
-
-
-@functools.cache
-def _ijg_tables() -> NDArray[np.int64]:
-    """Luma tables `(100, 64)` of qualities 1 to 100, as the installed encoder writes them."""
-    tables = []
-    for quality in range(1, 101):
-        buffer = io.BytesIO()
-        Image.new("L", (8, 8)).save(buffer, "JPEG", quality=quality)
-        with Image.open(buffer) as image:
-            tables.append(image.quantization[0])  # type: ignore[attr-defined]  # of JpegImageFile
-    return np.asarray(tables, np.int64)
 
 
 def _parse_row(line: str, place: str) -> dict[str, Any]:

@@ -1,6 +1,17 @@
-"""What people look at: overlays now, contact sheets and the evidence report later."""
+"""What people look at: overlays, contact sheets and the evidence report."""
 
+from .evidence import evidence_report
 from .faces import render_attention, render_faces
+from .folder_report import FolderEntry, folder_report
+from .model_facts import ModelFacts
 from .overlay import render_overlay
 
-__all__ = ["render_attention", "render_faces", "render_overlay"]
+__all__ = [
+    "FolderEntry",
+    "ModelFacts",
+    "evidence_report",
+    "folder_report",
+    "render_attention",
+    "render_faces",
+    "render_overlay",
+]
