@@ -37,13 +37,13 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     torch.manual_seed(0)
     SumiIflForImageForgeryLocalization(SumiIflConfig.tiny()).save_pretrained(folder)
-    IflImageProcessor(tile_size=64, tile_overlap=16).save_pretrained(folder)
+    IflImageProcessor(tile_size=256, tile_overlap=32).save_pretrained(folder)
     return folder
 
 
 @pytest.fixture
 def localizer(model):
-    return Localizer(find_model(str(model)))
+    return Localizer(find_model(str(model)), timeout=3600)
 
 
 def save_picture(path, height=90, width=120, seed=0):
@@ -55,14 +55,14 @@ def save_picture(path, height=90, width=120, seed=0):
 def test_many_thresholds_and_views_run_the_model_once(tmp_path, localizer):
     runs = []
     localizer._pipeline.model.register_forward_hook(lambda *_: runs.append(1))
-    analysis = localizer(save_picture(tmp_path / "x.png"))
+    analysis = localizer(save_picture(tmp_path / "x.png", 90, 400))
     tiles = len(runs)
     assert tiles > 1
     values = analysis.result["heatmap"]
     shares = []
     for threshold in np.quantile(values, [0.1, 0.5, 0.9]):
         views = [np.asarray(render_view(analysis, view, threshold)) for view in VIEWS[:-1]]
-        assert all(view.shape == (90, 120, 3) for view in views)
+        assert all(view.shape == (90, 400, 3) for view in views)
         mask = views[VIEWS.index("Mask")]
         np.testing.assert_array_equal(mask[..., 0] > 0, values > threshold)
         shares.append(float((mask > 0).mean()))
@@ -198,7 +198,7 @@ def test_the_zip_holds_what_the_command_line_writes(tmp_path, model, localizer, 
     ("arguments", "message"),
     [
         (["--model", "sumi"], "error: no model 'sumi': give one of"),
-        (["--model", "exposing-deception-small"], "exposing-deception-small: the model cannot be loaded"),
+        (["--model", "exposing-deception-small"], "error: exposing-deception-small: the model cannot be loaded"),
     ],
 )
 def test_mistakes_are_one_line(arguments, message, monkeypatch, capsys):

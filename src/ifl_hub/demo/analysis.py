@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ..cli.job import load_model, load_processor
 from ..cli.models import ModelFolder
 from ..files import file_sha256
 from ..image_processing.loading import LoadedImage
+from ..reports.embedding import shrink
 from .pictures import read_picture
+from .serving import save_for_screen
 
 TIMEOUT_S = 120
+SCREEN = 1280  # pixels each way; larger pictures are shown smaller
 logger = logging.getLogger(__name__)
 
 
@@ -46,6 +50,17 @@ class Analysis:
     def sha256(self) -> str:
         """Of the file."""
         return file_sha256(self.path)
+
+    @cached_property
+    def small(self) -> tuple[Image.Image, np.ndarray]:
+        """Picture and heat map, no larger than a screen."""
+        heatmap = np.asarray(shrink(Image.fromarray(self.result["heatmap"]), SCREEN))
+        return shrink(Image.fromarray(self.image.pixels), SCREEN), heatmap
+
+    @cached_property
+    def original(self) -> str:
+        """The file of the small picture, for browsers."""
+        return save_for_screen(self.small[0])
 
     @property
     def flagged(self) -> bool:

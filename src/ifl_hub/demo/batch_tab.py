@@ -12,8 +12,9 @@ from PIL import Image
 from ..image_processing import ImageLoadError
 from . import wording
 from .analysis import Analysis, TooSlowError
-from .evidence import ResultsZip, new_file
+from .evidence import ResultsZip
 from .pictures import MAX_FILES
+from .serving import new_file, save_for_screen
 from .tabs import LIMITS, PICTURES, note
 from .views import render_view
 from .zoo import Zoo
@@ -75,23 +76,28 @@ def _look_at_all(zoo: Zoo, paths: list[str] | None, model: str) -> Iterator[tupl
         )
         return
     localizer, target = zoo.localizer(model), new_file("results.zip")
-    rows: list[tuple[float, str, str]] = []
-    overlays: list[tuple[float, Image.Image, str]] = []
+    rows: list[tuple[float, str]] = []
+    overlays: list[tuple[float, str, str]] = []
     with ResultsZip(target) as archive:
         for number, path in enumerate(map(Path, paths), start=1):
+            name = escape(path.name)
             try:
                 analysis = localizer(path)
             except (ImageLoadError, TooSlowError) as error:
-                rows.append((-1.0, path.name, f'<td colspan="3">{escape(str(error))}</td>'))
+                rows.append((-1.0, f'<td>{name}</td><td colspan="3">{escape(str(error))}</td>'))
             else:
-                threshold = localizer.processor.threshold
+                score, threshold = analysis.result["score"], localizer.processor.threshold
                 archive.add(analysis, threshold)
-                rows.append((analysis.result["score"], path.name, _cells(analysis, threshold)))
-                overlays.append((analysis.result["score"], _small_overlay(analysis, threshold), path.name))
-            overlays.sort(key=lambda overlay: overlay[0], reverse=True)
-            pictures = [(picture, f"{name} · {score:.2f}") for score, picture, name in overlays]
-            yield _table(rows, number, len(paths)), gr.update(value=pictures, visible=bool(pictures)), gr.skip()
+                rows.append((score, f"<td>{name}</td>{_cells(analysis, threshold)}"))
+                overlays.append((score, _small_overlay(analysis, threshold), f"{path.name} · {score:.2f}"))
+            pictures = [(file, caption) for _, file, caption in _worst_first(overlays)]
+            shown = gr.update(value=pictures, visible=bool(pictures))
+            yield _table(rows, number, len(paths)), shown, gr.update(visible=False)
     yield gr.skip(), gr.skip(), gr.update(value=str(target), visible=bool(overlays))
+
+
+def _worst_first(scored: list[Any]) -> list[Any]:
+    return sorted(scored, key=lambda entry: entry[0], reverse=True)
 
 
 def _cells(analysis: Analysis, threshold: float) -> str:
@@ -99,17 +105,14 @@ def _cells(analysis: Analysis, threshold: float) -> str:
     return f"<td>{analysis.result['score']:.2f}</td><td>{verdict}</td><td>{analysis.mask(threshold).mean():.1%}</td>"
 
 
-def _table(rows: list[tuple[float, str, str]], done: int, total: int) -> str:
-    body = "".join(
-        f"<tr><td>{escape(name)}</td>{cells}</tr>"
-        for _, name, cells in sorted(rows, key=lambda row: row[0], reverse=True)
-    )
+def _table(rows: list[tuple[float, str]], done: int, total: int) -> str:
+    body = "".join(f"<tr>{cells}</tr>" for _, cells in _worst_first(rows))
     return f"""<div class="ifl-card"><p class="ifl-small" role="status">{done} of {total} done</p>
 <table class="ifl-table"><thead><tr><th>Picture</th><th>Suspicion</th><th>Verdict</th><th>Marked</th></tr></thead>
 <tbody>{body}</tbody></table></div>"""
 
 
-def _small_overlay(analysis: Analysis, threshold: float) -> Image.Image:
+def _small_overlay(analysis: Analysis, threshold: float) -> str:
     overlay = render_view(analysis, "Overlay", threshold)
     overlay.thumbnail((_GALLERY_SIDE, _GALLERY_SIDE), Image.Resampling.BOX)
-    return overlay
+    return save_for_screen(overlay)

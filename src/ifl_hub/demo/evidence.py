@@ -1,6 +1,5 @@
 """Files to take away: the evidence report of a picture, and all that `ifl-hub localize` would have written."""
 
-import secrets
 import shlex
 import tempfile
 import zipfile
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from ..cli.job import common_settings
@@ -16,6 +14,7 @@ from ..cli.localize import facts_and_pictures
 from ..cli.results import LOCALIZE_OUTPUTS, ResultsFolder
 from ..reports import ModelFacts, evidence_report
 from .analysis import Analysis
+from .serving import new_file
 
 
 def write_evidence(analysis: Analysis | None, threshold: float) -> str:
@@ -82,13 +81,6 @@ class ResultsZip:
         with self._temporary, zipfile.ZipFile(self._path, "w") as archive:  # stored: PNGs are compressed already
             for path in sorted(self._folder.iterdir()):
                 archive.write(path, path.name)
-
-
-def new_file(name: str) -> Path:
-    """A place that nobody can guess, in the folder that Gradio serves from and clears."""
-    folder = Path(get_upload_folder()) / secrets.token_urlsafe(24)
-    folder.mkdir(parents=True)
-    return folder / name
 
 
 def _at(analysis: Analysis, threshold: float) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from ..image_processing import ImageLoadError, NoFaceError
 from ..reports import render_faces
 from ..reports.embedding import shrink
 from . import wording
+from .analysis import SCREEN
 from .examples import FACES, recognise
 from .pictures import read_picture
 from .tabs import AS_MODEL, LIMITS, PICTURES, QUICK, add_examples, note, show
-from .views import LARGEST
 from .zoo import Zoo
 
 
@@ -66,7 +66,7 @@ def _judge(zoo: Zoo, path: str | None) -> tuple[Any, ...]:
         return wording.error(f"{Path(path).name}: no face found; crop the picture closer to it."), gr.update(
             visible=False
         )
-    framed = shrink(render_faces(image.pixels, result["faces"]), LARGEST)
+    framed = shrink(render_faces(image.pixels, result["faces"]), SCREEN)
     return _verdict(Path(path), result, zoo), gr.update(value=framed, visible=True)
 
 

@@ -12,6 +12,7 @@ from .analysis import Analysis, TooSlowError
 from .downloads import add_download
 from .evidence import write_evidence, write_files
 from .examples import PHOTOS
+from .serving import save_for_screen
 from .tabs import AS_MODEL, LIMITS, PICTURES, QUICK, add_examples, note, show
 from .views import View, available_views, render_view
 from .zoo import Zoo
@@ -98,7 +99,7 @@ def _redraw(analysis: Analysis | None, view: View, threshold: float) -> tuple[An
     """The views at a threshold, from the heat map that is kept."""
     if analysis is None:
         return gr.skip(), gr.skip(), wording.error("This result is no longer kept here; give the picture again.")
-    pictures = render_view(analysis, "Original", threshold), render_view(analysis, view, threshold)
+    pictures = analysis.original, save_for_screen(render_view(analysis, view, threshold))
     return pictures, wording.legend(threshold), wording.area(analysis, threshold)
 
 

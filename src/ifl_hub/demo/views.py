@@ -7,12 +7,11 @@ from PIL import Image
 
 from ..reports import render_overlay
 from ..reports.embedding import colour_heatmap, shrink
-from .analysis import Analysis
+from .analysis import SCREEN, Analysis
 from .examples import recognise
 
 View = Literal["Overlay", "Heat map", "Mask", "Original", "Truth"]
 VIEWS: tuple[View, ...] = get_args(View)
-LARGEST = 1280  # pixels each way
 
 
 def available_views(analysis: Analysis) -> list[View]:
@@ -29,19 +28,18 @@ def render_view(analysis: Analysis, view: View, threshold: float) -> Image.Image
         threshold: A pixel is marked above it, in [0, 1].
 
     Returns:
-        RGB image of at most `LARGEST` pixels a side.
+        RGB image of at most `SCREEN` pixels each way.
     """
+    pixels, heatmap = analysis.small
     if view == "Original":
-        return shrink(Image.fromarray(analysis.image.pixels), LARGEST)
-    if view == "Mask":
-        return _black_and_white(analysis.mask(threshold))
-    if view == "Truth":
-        return _black_and_white(truth(analysis))
-    heatmap = np.asarray(shrink(Image.fromarray(analysis.result["heatmap"]), LARGEST))
+        return pixels
     if view == "Heat map":
         return colour_heatmap(heatmap)
-    pixels = shrink(Image.fromarray(analysis.image.pixels), LARGEST)
-    return render_overlay(pixels, heatmap, _shrunk_mask(analysis.mask(threshold)))
+    if view == "Truth":
+        return _black_and_white(truth(analysis))
+    if view == "Mask":
+        return _black_and_white(analysis.mask(threshold))
+    return render_overlay(pixels, heatmap, _shrunk(analysis.mask(threshold)))
 
 
 def truth(analysis: Analysis) -> np.ndarray | None:
@@ -53,11 +51,11 @@ def truth(analysis: Analysis) -> np.ndarray | None:
     return np.zeros(analysis.image.size, bool) if mask is None else mask
 
 
-def _shrunk_mask(mask: np.ndarray) -> np.ndarray:
+def _shrunk(mask: np.ndarray) -> np.ndarray:
     """A mask on the smaller grid: marked where any of its pixels was, so that a small region stays visible."""
-    return np.asarray(shrink(Image.fromarray(mask.astype(np.float32)), LARGEST)) > 0
+    return np.asarray(shrink(Image.fromarray(mask.astype(np.float32)), SCREEN)) > 0
 
 
 def _black_and_white(mask: np.ndarray | None) -> Image.Image:
     assert mask is not None
-    return Image.fromarray(_shrunk_mask(mask).astype(np.uint8) * np.uint8(255)).convert("RGB")
+    return Image.fromarray(_shrunk(mask).astype(np.uint8) * np.uint8(255)).convert("RGB")

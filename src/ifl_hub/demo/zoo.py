@@ -1,6 +1,7 @@
 """The models that a demo offers: checked when it starts, loaded when they are first asked for."""
 
 import json
+import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ class Zoo:
         self._folders: dict[str, ModelFolder] = {}
         for folder in map(find_model, [*models, *embedded]):
             self._folders.setdefault(_shown(folder.name), ModelFolder(_shown(folder.name), folder.path))
+        self._lock = threading.Lock()
         self._localizers: dict[str, Localizer] = {}
         self.localizer(self.names[0])
 
@@ -38,9 +40,10 @@ class Zoo:
 
     def localizer(self, name: str) -> Localizer:
         """A localizer by its name, loaded once."""
-        if name not in self._localizers:
-            self._localizers[name] = Localizer(self._folders[name])
-        return self._localizers[name]
+        with self._lock:
+            if name not in self._localizers:
+                self._localizers[name] = Localizer(self._folders[name])
+            return self._localizers[name]
 
     @cached_property
     def face_classifier(self) -> Any:
