@@ -1,6 +1,5 @@
 import io
 import json
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -211,10 +210,12 @@ def test_mistakes_are_one_line(arguments, message, monkeypatch, capsys):
     assert len(captured.splitlines()) == 1
 
 
-def test_without_gradio_the_command_says_what_to_install():
-    code = (
-        "import sys; sys.modules['gradio'] = None; from ifl_hub.cli.main import main; sys.argv[1:] = ['demo']; main()"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 2
-    assert done.stderr == "error: the demo needs gradio: pip install 'ifl-hub[demo]'\n"
+def test_without_gradio_the_command_says_what_to_install(monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.startswith("ifl_hub.demo")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.setattr(sys, "argv", ["ifl-hub", "demo"])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err == "error: the demo needs gradio: pip install 'ifl-hub[demo]'\n"

@@ -90,7 +90,7 @@ def launch_demo(*models: str, host: str | None = None, port: int | None = None) 
             share=False,
             ssr_mode=False,
             footer_links=[],
-            max_file_size=f"{MAX_FILE_MB}mb",
+            max_file_size=MAX_FILE_MB * 10**6,
             state_session_capacity=_SESSIONS,
             theme=_theme(),
             head=_style(),

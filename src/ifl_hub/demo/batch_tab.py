@@ -34,7 +34,7 @@ def add_batch_tab(zoo: Zoo) -> None:
                 elem_id="ifl-batch-upload",
             )
             note(f"Up to {MAX_FILES} pictures. {LIMITS}")
-            model = gr.Dropdown(zoo.names, value=zoo.names[0], label="Model", filterable=False)
+            model = gr.Radio(zoo.names, value=zoo.names[0], label="Model")
             start = gr.Button("Look at all of them", variant="primary", elem_id="ifl-batch-start")
         with gr.Column(scale=7, min_width=300):
             table = gr.HTML(_INTRO, padding=False, elem_id="ifl-batch-table")

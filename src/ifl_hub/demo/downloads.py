@@ -26,7 +26,7 @@ def add_download(label: str, make: Callable[..., str], inputs: Sequence[Any], na
         name: Its element's id.
     """
     button = gr.Button(label, elem_id=name)
-    link = gr.DownloadButton(visible="hidden", elem_id=f"{name}-file")
+    link = gr.DownloadButton(elem_id=f"{name}-file", elem_classes="ifl-hidden")
     made = button.click(
         make, list(inputs), link, concurrency_id="downloads", concurrency_limit=2, api_visibility="private"
     )

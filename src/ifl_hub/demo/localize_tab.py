@@ -28,7 +28,7 @@ def add_localize_tab(zoo: Zoo) -> None:
             upload = gr.File(label="Your picture", file_types=PICTURES, height=150, elem_id="ifl-upload")
             note(LIMITS)
             examples = add_examples(PHOTOS, "Or an example whose history is known")
-            model = gr.Dropdown(zoo.names, value=zoo.names[0], label="Model", filterable=False, elem_id="ifl-model")
+            model = gr.Radio(zoo.names, value=zoo.names[0], label="Model", elem_id="ifl-model")
         with gr.Column(scale=7, min_width=300):
             message = gr.HTML(wording.INTRO, padding=False, elem_id="ifl-message")
             with gr.Column(visible=False) as results:
