@@ -37,14 +37,12 @@ class Analysis:
         image: Its pixels.
         result: What the pipeline said of them.
         model: Who said it.
-        seconds: How long it took.
     """
 
     path: Path
     image: LoadedImage
     result: dict[str, Any]
     model: "Localizer"
-    seconds: float
 
     @cached_property
     def sha256(self) -> str:
@@ -114,7 +112,7 @@ class Localizer:
             seconds = time.monotonic() - start
         height, width = image.size
         logger.info("%s looked at %dx%d pixels in %.1f s", self.folder.name, width, height, seconds)
-        return Analysis(path, image, result, self, seconds)
+        return Analysis(path, image, result, self)
 
     def _check_time(self, *_: Any) -> None:
         if time.monotonic() > self._deadline:

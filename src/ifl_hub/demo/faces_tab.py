@@ -74,7 +74,7 @@ def _verdict(path: Path, result: dict[str, Any], zoo: Zoo) -> str:
     point = list_checkpoints()[DEFAULT_FACE_CHECKPOINT]["operating_point"]
     flagged, alarm = result["label"] == "fake", zoo.face_classifier.image_processor.score_threshold
     count, example = len(result["faces"]), recognise(path)
-    history = f"<p><b>What really happened:</b> {example.history}</p>" if example else ""
+    history = f"<p><b>What really happened:</b> {example.history}</p>" if example in FACES else ""
     return f"""
 <div class="ifl-card {"ifl-flagged" if flagged else "ifl-calm"}" role="status">
 <p class="ifl-headline">{"A face is flagged as fake" if flagged else "No face is flagged"}</p>

@@ -37,7 +37,7 @@ def verdict(analysis: Analysis) -> str:
     """The headline, the score on its scale, and what both are worth."""
     score, alarm = analysis.result["score"], analysis.model.processor.score_threshold
     height, width = analysis.image.size
-    facts = [f"{width} x {height} px", analysis.model.folder.name, f"{analysis.seconds:.1f} s", *analysis.image.notes]
+    facts = [f"{width} x {height} px", analysis.model.folder.name, *analysis.image.notes]
     return f"""
 <div class="ifl-card {"ifl-flagged" if analysis.flagged else "ifl-calm"}" role="status">
 <p class="ifl-headline">{"Flagged as altered" if analysis.flagged else "Not flagged"}</p>
