@@ -3,7 +3,7 @@ PYTHON ?= python3
 IMAGE ?= docs/sample.jpg
 OUT ?= out
 BIN := .venv/bin
-EXTRAS := dev,train,data,report,diffusion,faces,video,export
+EXTRAS := dev,train,data,report,diffusion,faces,video,export,demo
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Threads that spin while another process works make two busy processes many times slower.
 export OMP_WAIT_POLICY = PASSIVE

@@ -63,7 +63,7 @@ class Job(ABC):
         self._options = options
         self._results = results
         self._json_lines = json_lines
-        self._settings = {**_common_settings(folder, options), **(settings or {})}
+        self._settings = {**common_settings(folder, options), **(settings or {})}
 
     def run(self, batch_size: int) -> None:
         """Report what is done, do the rest; `batch_size` pieces go through the model at once.
@@ -174,8 +174,8 @@ def load_processor(folder: ModelFolder) -> Any:
     return AutoImageProcessor.from_pretrained(folder.path, local_files_only=True)
 
 
-def _common_settings(folder: ModelFolder, options: dict[str, Any]) -> dict[str, Any]:
-    """What all files of a call share."""
+def common_settings(folder: ModelFolder, options: dict[str, Any]) -> dict[str, Any]:
+    """What the records of all files of a call share: the model, how pictures came to it, the version."""
     from .. import __version__
 
     return {

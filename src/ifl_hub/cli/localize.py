@@ -87,21 +87,7 @@ class _Localization(Job):
             raise CommandError(str(error)) from error
 
     def write(self, todo: Todo, image: LoadedImage, result: dict[str, Any]) -> dict[str, Any]:
-        height, width = image.size
-        facts = {
-            "label": result["label"],
-            "score": round(result["score"], 6),
-            "forged_area": round(float(np.mean(np.asarray(result["mask"]) > 0)), 6),
-            "width": width,
-            "height": height,
-            "notes": list(image.notes),
-            "heatmap_unit": "probability * 65535, 16-bit PNG",
-        }
-        pictures = {
-            "overlay": render_overlay(image.pixels, result["heatmap"], result["mask"]),
-            "mask": result["mask"],
-            "heatmap": Image.fromarray(np.rint(result["heatmap"] * 65535).astype(np.uint16)),
-        }
+        facts, pictures = facts_and_pictures(image, result)
         _, settings = todo
         return self._results.write(settings, facts, pictures)
 
@@ -123,3 +109,23 @@ class _Localization(Job):
             f"{record['label']:<9}  score {record['score']:.2f}  {record['forged_area']:6.1%} of the picture  "
             f"{record['file']}{notes}" + (f"  report: {record['report']}" if "report" in record else "")
         )
+
+
+def facts_and_pictures(image: LoadedImage, result: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Image.Image]]:
+    """What is stored of a result: the facts of its JSON line, and its pictures by the keys of `LOCALIZE_OUTPUTS`."""
+    height, width = image.size
+    facts = {
+        "label": result["label"],
+        "score": round(result["score"], 6),
+        "forged_area": round(float(np.mean(np.asarray(result["mask"]) > 0)), 6),
+        "width": width,
+        "height": height,
+        "notes": list(image.notes),
+        "heatmap_unit": "probability * 65535, 16-bit PNG",
+    }
+    pictures = {
+        "overlay": render_overlay(image.pixels, result["heatmap"], result["mask"]),
+        "mask": result["mask"],
+        "heatmap": Image.fromarray(np.rint(result["heatmap"] * 65535).astype(np.uint16)),
+    }
+    return facts, pictures

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from . import data
+from .demo import demo
 from .detect import detect
 from .errors import CommandError
 from .evaluate import evaluate
@@ -25,6 +26,7 @@ app.command()(localize)
 app.command()(detect)
 app.command()(evaluate)
 app.command()(train)
+app.command()(demo)
 app.command()(models)
 app.command()(export)
 app.command()(push)
