@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from ..cli.inputs import Picture
 from ..cli.job import common_settings
 from ..cli.localize import facts_and_pictures
 from ..cli.results import LOCALIZE_OUTPUTS, ResultsFolder
@@ -61,7 +62,6 @@ class ResultsZip:
     def __enter__(self) -> "ResultsZip":
         self._temporary = tempfile.TemporaryDirectory()
         self._folder = Path(self._temporary.name)
-        self._results = ResultsFolder(self._folder, [], LOCALIZE_OUTPUTS)
         self._names: set[str] = set()
         return self
 
@@ -75,7 +75,8 @@ class ResultsZip:
         facts, pictures = facts_and_pictures(analysis.image, _at(analysis, threshold))
         settings = {"file": name, "sha256": analysis.sha256}
         settings |= common_settings(analysis.model.folder, {"threshold": threshold})
-        self._results.write(Path(name), settings, facts, pictures)
+        results = ResultsFolder(self._folder, [Picture(Path(name), Path(name))], LOCALIZE_OUTPUTS)
+        results.write(settings, facts, pictures)
 
     def __exit__(self, *_: object) -> None:
         with self._temporary, zipfile.ZipFile(self._path, "w") as archive:  # stored: PNGs are compressed already

@@ -5,6 +5,7 @@ pipeline and the command line take such a folder for a checkpoint, and sets what
 """
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ class ExportedLocalizer(nn.Module):
         self._exported = exported
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "ExportedLocalizer":
+    def from_pretrained(cls, folder: str | os.PathLike[str]) -> "ExportedLocalizer":
         """Load what `save_pretrained` wrote.
 
         Raises:
