@@ -10,6 +10,7 @@ trained on are used (DIR as in embed_checkpoint.py), so that everything about th
 import argparse
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def calibrate_folder(folder: Path, validation: PhotoPool, seed: int) -> tuple[di
     how = (processor.score_temperature, processor.score_bias)
     found = np.array([calibrate(score, *how) for score in forged])
     alarms = np.array([calibrate(score, *how) for *_, score in copies])
-    processor.score_threshold = round(operating_point(alarms.tolist(), FALSE_ALARM_RATE) + 5e-4, 3)
+    processor.score_threshold = min(1.0, math.ceil(1000 * operating_point(alarms.tolist(), FALSE_ALARM_RATE)) / 1000)
     processor.save_pretrained(folder)
     names = ("temperature", "score_temperature", "score_bias")
     point = describe_point(processor.threshold, processor.score_threshold, found, alarms, copies, len(validation))

@@ -8,11 +8,13 @@ from pathlib import Path
 from ...checkpoints import DEFAULT_CHECKPOINT, checkpoint_path, list_checkpoints
 from ...metrics import ImageCounts
 from ...metrics.pixel import f1
+from ..baselines import BASELINES, PREFIX
+from ..comparison import paired_bootstrap
 from ..explaining import explain, worst_first
 from ..protocols import PROTOCOLS
 from .measuring import ROBUSTNESS_IMAGES, leaderboard_names
 from .statistics import TEST_SETS, RunStatistics, TestImage, TestSetStatistics, load_speed, load_statistics
-from .values import Measured, of_type, robustness_area, summarize
+from .values import Measured, of_type, pixel_column, robustness_area, summarize
 
 _TEMPLATE = Path(__file__).parent / "leaderboard.md"
 _ROBUSTNESS_FAMILIES = {
@@ -36,6 +38,7 @@ def render_leaderboard(measured: Sequence[TestSetStatistics] | None = None) -> s
     processors = sorted({speed["processor"] for speed in load_speed().values()})
     return string.Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         sets="\n\n".join(part for one in measured for part in _set_section(one)),
+        differences=_differences_table(measured),
         robustness=_robustness_table(measured[0]),
         robustness_images=ROBUSTNESS_IMAGES,
         processors=", ".join(processors),
@@ -108,6 +111,32 @@ def _types_table(one: TestSetStatistics, types: Sequence[str]) -> str:
             cells = [_cell(value[key]) for value in values for key in ("pixel_auc", "pixel_f1")]
             rows.append([_name(name), *cells])
     return _table(["", *head], rows)
+
+
+def _differences_table(measured: Sequence[TestSetStatistics]) -> str:
+    rows = []
+    for name in leaderboard_names():
+        if not name.startswith(PREFIX):
+            cells = [
+                _difference_cell(one, name, key) if name in one.runs else "-" for one in measured for key in _PAPER_KEYS
+            ]
+            rows.append([_name(name), *cells])
+    head = [f"{one.test_set.folder}: {label}" for one in measured for label in ("AUC", "F1")]
+    return _table(["", *head], rows)
+
+
+def _difference_cell(one: TestSetStatistics, name: str, key: str) -> str:
+    """How far a checkpoint is above the best of the baselines, the copy-move matcher apart, on the same pictures."""
+    values = {}
+    for other in (name, *(f"{PREFIX}{baseline}" for baseline in BASELINES if baseline != "copy-move")):
+        if other in one.runs:
+            forged = [row for row in one.runs[other].counts["clean"] if row.is_forged]
+            values[other] = [float(value or 0) for value in pixel_column(forged, key)]
+    ours = values.pop(name)
+    best = max(values, key=lambda other: sum(values[other]))
+    difference = paired_bootstrap(ours, values[best])
+    bounds = f"[{difference.low:+.3f}, {difference.high:+.3f}]"
+    return f"{difference.mean:+.3f} {bounds} ({best.removeprefix(PREFIX)})"
 
 
 def _robustness_table(one: TestSetStatistics) -> str:
@@ -194,7 +223,7 @@ def _localization_result(run: RunStatistics | None) -> str:
 def _name(name: str) -> str:
     if name == DEFAULT_CHECKPOINT:
         return f"**{name}** (default)"
-    return name if name.startswith("baseline:") else f"**{name}**"
+    return name if name.startswith(PREFIX) else f"**{name}**"
 
 
 def _label_cell(values: Mapping[str, Measured | None], authentic: bool) -> str:

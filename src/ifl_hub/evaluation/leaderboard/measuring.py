@@ -153,7 +153,7 @@ def _count(
 ) -> list[ImageCounts]:
     definition, run, score_of = get_definition(), folder.run(localizer, condition), _own_score(localizer)
     counts = []
-    for record in sorted(records, key=lambda record: record.name):
+    for record in records:
         finished, heatmap = run.find(record), run.heatmap(record)
         score = finished.score if finished and finished.score is not None else score_of(heatmap)
         counts.append(image_counts(heatmap, folder.labels(record), definition, score, record.name))

@@ -200,7 +200,8 @@ def _load_set(folder: Path, test_set: TestSet) -> TestSetStatistics:
 
 def _load_counts(path: Path, images: Sequence[TestImage]) -> dict[str, list[ImageCounts]]:
     counts: dict[str, list[ImageCounts]] = {}
-    for row in _read_csv(path):
+    # In the order of the images, as an evaluation has them, so that bootstrap samples are the same ones.
+    for row in sorted(_read_csv(path), key=lambda row: int(row["image"])):
         image = images[int(row["image"])]
         counts.setdefault(row["condition"], []).append(
             ImageCounts(

@@ -56,6 +56,12 @@ def of_type(counts: Sequence[ImageCounts], names: set[str]) -> list[ImageCounts]
     return [row for row in counts if row.name in names]
 
 
+def pixel_column(counts: Sequence[ImageCounts], key: str) -> list[float | None]:
+    """One number of each image, None where it has none."""
+    definition = get_definition()
+    return [pixel_values(row, definition)[key] for row in counts]
+
+
 def robustness_area(run: RunStatistics, family: str, key: str) -> float | None:
     """Mean height of a number's curve over the strengths of one change; on the images that were judged under it.
 
@@ -79,9 +85,8 @@ def robustness_area(run: RunStatistics, family: str, key: str) -> float | None:
         points[neutral] = of_type(run.counts["clean"], judged)
     if len(points) < 2:
         return None
-    definition = get_definition()
     x = np.array(sorted(points))
-    y = np.array([np.mean([pixel_values(row, definition)[key] for row in points[value]], dtype=float) for value in x])
+    y = np.array([np.mean(pixel_column(points[value], key), dtype=float) for value in x])
     return float(np.sum((y[1:] + y[:-1]) / 2 * np.diff(x)) / (x[-1] - x[0]))
 
 
