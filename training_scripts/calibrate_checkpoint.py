@@ -128,6 +128,7 @@ def describe_point(
     rates = {
         name: {"n": int(chosen.sum()), "false_alarm_rate": round(float((alarms[chosen] > score_threshold).mean()), 4)}
         for name, chosen in ((f"up to {TILE} px", ~large), (f"above {TILE} px", large))
+        if chosen.any()
     }
     return {
         "description": (

@@ -1,4 +1,4 @@
-r"""Write LEADERBOARD.md, the README's table of the zoo and docs/worst.md from the statistics that ship.
+r"""Write LEADERBOARD.md, and the tables of README, docs/leaderboard.md and docs/calibration.md, from what ships.
 
     python training_scripts/make_leaderboard.py               # from the statistics
     python training_scripts/make_leaderboard.py --data DIR    # measure first what is not up to date
@@ -12,12 +12,22 @@ import sys
 from pathlib import Path
 
 from ifl_hub.evaluation import EvaluationError
-from ifl_hub.evaluation.leaderboard import measure, render_leaderboard, render_worst, render_zoo_table
+from ifl_hub.evaluation.leaderboard import (
+    measure,
+    render_calibration,
+    render_leaderboard,
+    render_worst,
+    render_zoo_table,
+)
 from ifl_hub.files import write_atomically
 
 ROOT = Path(__file__).parent.parent
 #: Each document that holds a generated part between `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
-PARTS = {"zoo": (ROOT / "README.md", render_zoo_table), "worst": (ROOT / "docs" / "leaderboard.md", render_worst)}
+PARTS = {
+    "zoo": (ROOT / "README.md", render_zoo_table),
+    "worst": (ROOT / "docs" / "leaderboard.md", render_worst),
+    "calibration": (ROOT / "docs" / "calibration.md", render_calibration),
+}
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
 models. `training_scripts/make_leaderboard.py` does both.
 """
 
-from .documents import render_leaderboard, render_worst, render_zoo_table
+from .documents import render_calibration, render_leaderboard, render_worst, render_zoo_table
 from .measuring import ROBUSTNESS, leaderboard_names, measure
 from .statistics import STATISTICS, RunStatistics, TestSet, TestSetStatistics, load_statistics
 from .values import Measured, summarize
@@ -19,6 +19,7 @@ __all__ = [
     "leaderboard_names",
     "load_statistics",
     "measure",
+    "render_calibration",
     "render_leaderboard",
     "render_worst",
     "render_zoo_table",

@@ -4,6 +4,7 @@ import json
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...checkpoints import DEFAULT_CHECKPOINT, checkpoint_path, list_checkpoints
 from ...metrics import ImageCounts
@@ -72,6 +73,43 @@ def render_zoo_table(measured: Sequence[TestSetStatistics] | None = None) -> str
     casia = next((one for one in measured if one.test_set is TEST_SETS[0]), None)
     rows = [_zoo_row(name, casia.runs.get(name) if casia else None) for name in list_checkpoints()]
     return _table(["checkpoint", "method", "finds", "class", "parameters", "size", "on held-out data"], rows)
+
+
+def render_calibration(measured: Sequence[TestSetStatistics] | None = None) -> str:
+    """The table of docs/calibration.md: a row for each calibrated checkpoint.
+
+    Args:
+        measured: By default the statistics that ship.
+    """
+    casia = next(iter(load_statistics() if measured is None else measured))
+    head = ["", "temperature", "map: error", "score: temperature, bias", "score: error", "threshold"]
+    known = {name: facts for name, facts in list_checkpoints().items() if "calibration" in facts}
+    rows = [_calibration_row(name, facts, casia.runs.get(name)) for name, facts in known.items()]
+    return _table([*head, "label, photos", "label, synthetic", "label, CASIA v1"], rows)
+
+
+def _calibration_row(name: str, facts: Mapping[str, Any], run: RunStatistics | None) -> list[str]:
+    point, calibration = facts["operating_point"], facts["calibration"]
+    fitted = calibration["fitted"]
+    errors = [
+        f"{_bare(calibration[of]['before']['error'])} → {_bare(calibration[of]['after']['error'])}"
+        for of in ("pixels", "score")
+    ]
+    photos = [f"{_bare(size['false_alarm_rate'])} (n = {size['n']})" for size in point["by_longer_side"].values()]
+    values = summarize(run.counts["clean"], run.facts["score_threshold"]) if run else {}
+    casia = [_cell(values.get(key)) for key in ("false_alarms", "called_forged")]
+    scale = f"{fitted['score_temperature']:.2f}, {fitted['score_bias']:.2f}"
+    return [
+        _name(name),
+        f"{fitted['temperature']:.2f}",
+        errors[0],
+        scale,
+        errors[1],
+        _bare(point["score_threshold"]),
+        " / ".join(photos),
+        f"{_bare(point['sensitivity'])} (n = {point['n_forged']})",
+        " / ".join(casia),
+    ]
 
 
 def _set_section(one: TestSetStatistics) -> list[str]:
