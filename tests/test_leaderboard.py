@@ -182,7 +182,7 @@ def test_the_worst_come_first_and_each_says_why():
         "a splicing of 10 % of the picture; what is flagged, 50 % of the picture, lies elsewhere, "
         "though the forged part ranks high",
         "a splicing of 10 % of the picture; 50 % of it is flagged, and 2.0 times its area elsewhere",
-        "a splicing of 10 % of the picture; 90 % of it is flagged, and 0.0 times its area elsewhere, "
+        "a splicing of 10 % of the picture; 90 % of it is flagged, and next to nothing elsewhere, "
         "though the forged part ranks high",
     ]
 

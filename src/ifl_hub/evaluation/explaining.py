@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from ..metrics import ImageCounts
 from ..metrics.pixel import f1
 
+_LITTLE = 0.05  # of the forged area, flagged elsewhere: not worth a number
 _FOUND = 0.85  # a pixel AUC from which the forged part counts as seen, if not flagged
 
 
@@ -31,9 +32,9 @@ def explain(forgery_type: str, counts: ImageCounts) -> str:
     elif not hits:
         flagged = f"what is flagged, {_percent(false_alarms / authentic)} of the picture, lies elsewhere"
     else:
-        flagged = (
-            f"{_percent(hits / forged)} of it is flagged, and {false_alarms / forged:.1f} times its area elsewhere"
-        )
+        times = false_alarms / forged
+        elsewhere = f"{times:.1f} times its area" if times >= _LITTLE else "next to nothing"
+        flagged = f"{_percent(hits / forged)} of it is flagged, and {elsewhere} elsewhere"
     area = _percent(forged / (forged + authentic))
     return f"a {forgery_type} of {area} of the picture; {flagged}{_rank(counts.pixel_auc)}"
 
