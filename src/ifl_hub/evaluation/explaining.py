@@ -48,4 +48,6 @@ def _rank(auc: float | None) -> str:
 
 
 def _percent(share: float) -> str:
+    if 0 < share < 0.0005:
+        return "below 0.1 %"
     return f"{share:.1%}".replace(".0%", "%").replace("%", " %")

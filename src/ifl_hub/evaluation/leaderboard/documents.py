@@ -42,7 +42,7 @@ def render_leaderboard(measured: Sequence[TestSetStatistics] | None = None) -> s
         differences=_differences_table(measured),
         robustness=_robustness_table(measured[0]),
         robustness_images=ROBUSTNESS_IMAGES,
-        processors=", ".join(processors),
+        processors=", ".join(processors) or "not measured yet",
         cost=_cost_table(),
         papers=_papers_table(),
     )
@@ -76,7 +76,7 @@ def render_zoo_table(measured: Sequence[TestSetStatistics] | None = None) -> str
 
 
 def render_calibration(measured: Sequence[TestSetStatistics] | None = None) -> str:
-    """The table of docs/calibration.md: a row for each calibrated checkpoint.
+    """The diagram and the table of docs/calibration.md: a row for each calibrated checkpoint.
 
     Args:
         measured: By default the statistics that ship.
@@ -84,8 +84,11 @@ def render_calibration(measured: Sequence[TestSetStatistics] | None = None) -> s
     casia = next(iter(load_statistics() if measured is None else measured))
     head = ["", "temperature", "map: error", "score: temperature, bias", "score: error", "threshold"]
     known = {name: facts for name, facts in list_checkpoints().items() if "calibration" in facts}
+    if not known:
+        return "*No checkpoint is calibrated yet: their three fields change nothing.*"
     rows = [_calibration_row(name, facts, casia.runs.get(name)) for name, facts in known.items()]
-    return _table([*head, "label, photos", "label, synthetic", "label, CASIA v1"], rows)
+    table = _table([*head, "label, photos", "label, synthetic", "label, CASIA v1"], rows)
+    return f"![Reliability of maps and scores, before and after](calibration.png)\n\n{table}"
 
 
 def _calibration_row(name: str, facts: Mapping[str, Any], run: RunStatistics | None) -> list[str]:
