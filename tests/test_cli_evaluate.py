@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -16,8 +17,10 @@ from transformers.utils import logging
 
 from ifl_hub import IflImageProcessor, SumiIflConfig, SumiIflForImageForgeryLocalization
 from ifl_hub.cli.main import main
+from ifl_hub.reports.gallery import Cell, comparison_grid
 from labelled_folder import read_rows, write_folder
 
+EMPTY_CELL = Cell(np.zeros((6, 8, 3), np.uint8))
 QUICK = ("--model", "baseline:ela", "--model", "baseline:noise")
 
 
@@ -265,3 +268,24 @@ def test_the_default_out_is_named_after_the_data(tmp_path, call, monkeypatch):
     assert call(*QUICK, "--data", data, "--split", "validation").returncode == 0
     assert (tmp_path / "out" / "evaluation" / "casia-validation" / "scores-default" / "results.json").is_file()
     assert len(read_rows(data)) == 5
+
+
+def test_the_gallery_shows_every_localizer_and_the_worst_with_the_reason(tmp_path, call):
+    data, out = write_folder(tmp_path / "data", forged=4, authentic=1), tmp_path / "out"
+    done = call(*QUICK, "--data", data, "--split", "validation", "--out", out, "--gallery")
+    assert done.returncode == 0, done.stderr
+    results_folder = out / "scores-default"
+    for name in ("gallery.jpg", "worst.jpg"):
+        with Image.open(results_folder / name) as sheet:
+            assert sheet.size == comparison_grid(["image", "mask", *QUICK[1::2]], [[EMPTY_CELL] * 4] * 4).size
+    lines = (results_folder / "worst.md").read_text().splitlines()[2:]
+    found = {
+        row["file_name"]: float(row["pixel_f1"])
+        for row in rows(out)
+        if row["model"] == "baseline:ela" and row["pixel_f1"]
+    }
+    assert [line.split("`")[1] for line in lines] == sorted(found, key=found.get)
+    assert all(" of the picture; " in line for line in lines)
+    assert not (tmp_path / "data" / "gallery.jpg").exists()
+    refused = call("--rescore", out, "--gallery")
+    assert refused.returncode == 2 and "leave away" in refused.stderr and "--gallery" in refused.stderr

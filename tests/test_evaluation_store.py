@@ -153,7 +153,7 @@ def counting(calls, name="mine", heatmap=None):
 
 def predict(folder, data, localizer, condition=CLEAN):
     files = {image.name: image.image for image in read_labelled_images(data)}
-    predict_missing(folder, files, [localizer], [condition], lambda: None)
+    predict_missing(folder, folder.usable(), files, [localizer], [condition], lambda: None)
     return folder.run(localizer, condition)
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from calibrate_checkpoint import calibrate_folder
 from tqdm.auto import tqdm
-from transformers import pipeline
 
 import ifl_hub
 from ifl_hub.data import ForgerySynthesizer
@@ -32,7 +32,6 @@ from ifl_hub.training.sources import photo_pools
 ROOT = Path(__file__).parent.parent
 CHECKPOINTS = ROOT / "src" / "ifl_hub" / "checkpoints"
 SAMPLES = 400
-FALSE_ALARM_RATE = 0.1
 FORGED = {"splicing": 1.0, "copy_move": 1.0, "removal": 0.5}
 
 
@@ -55,43 +54,24 @@ def main() -> None:
     target.mkdir(exist_ok=True)
     for name in ("config.json", "model.safetensors", "preprocessor_config.json"):
         shutil.copyfile(arguments.run / "final" / name, target / name)
-    operating_point = calibrate(target, arguments.pictures, recipe)
-    metadata = describe(target, arguments, recipe, operating_point)
+    operating_point, calibration = calibrate(target, arguments.pictures, recipe)
+    metadata = describe(target, arguments, recipe, operating_point) | {"calibration": calibration}
     write_atomically(target / "metadata.json", json.dumps(metadata, indent=1, ensure_ascii=False).encode() + b"\n")
     card = render_model_card(target).encode()
     write_atomically(target / "README.md", card)
     write_atomically(ROOT / "model_cards" / f"{arguments.name}.md", card)
 
 
-def calibrate(target: Path, pictures: list[Path], recipe: Recipe) -> dict[str, Any]:
-    """Move both operating points to where synthetic validation images (of photos never trained on) put them."""
+def calibrate(target: Path, pictures: list[Path], recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Move the cut of the mask to logit 0, then calibrate: the metadata's `operating_point` and `calibration`."""
     _, validation = photo_pools(pictures, recipe.pictures)
     shift = centre_mask_threshold(target, ForgerySynthesizer(validation, 256, recipe.seed + 2, FORGED))
-    samples = ForgerySynthesizer(validation, 256, recipe.seed + 3, {**FORGED, "authentic": 1})
-    localize = pipeline("image-forgery-localization", model=str(target))
-    scores, forged = [], []
-    for index in tqdm(range(SAMPLES), desc="label"):
-        sample = samples[index]
-        scores.append(localize(sample["image"])["score"])
-        forged.append(bool(sample["label"]))
-    values, is_forged = np.array(scores), np.array(forged)
-    processor = localize.image_processor
-    processor.score_threshold = float(np.round(np.quantile(values[~is_forged], 1 - FALSE_ALARM_RATE), 3))
-    processor.save_pretrained(target)
-    return {
-        "description": (
-            f"The bias of the last layer was moved by {shift:+.2f}, so that a threshold of 0.5 gives the best mean F1 "
-            f"on {SAMPLES} synthetic validation forgeries. The label says forged where the score exceeds what "
-            f"{FALSE_ALARM_RATE:.0%} of the authentic synthetic validation images reach. Both sets are made of photos "
-            "never trained on; on your own pictures the rates will differ."
-        ),
-        "threshold": processor.threshold,
-        "score_threshold": processor.score_threshold,
-        "sensitivity": float((values[is_forged] > processor.score_threshold).mean()),
-        "false_alarm_rate": float((values[~is_forged] > processor.score_threshold).mean()),
-        "n_forged": int(is_forged.sum()),
-        "n_authentic": int((~is_forged).sum()),
-    }
+    operating_point, calibration = calibrate_folder(target, validation, recipe.seed)
+    moved = (
+        f"The bias of the last layer was moved by {shift:+.2f}, so that a threshold of 0.5 gives the best mean F1 on "
+        f"{SAMPLES} synthetic validation forgeries. "
+    )
+    return {**operating_point, "description": moved + operating_point["description"]}, calibration
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from .job import silence_libraries
 from .models import find_model
 
 if TYPE_CHECKING:
-    from ..evaluation import NamedLocalizer, Protocol
+    from ..evaluation import Evaluation, NamedLocalizer, Protocol
     from ..metrics import Definition
 
 _ALL_BASELINES = "baseline:all"
@@ -44,6 +44,9 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Score the maps of an earlier --out again; needs no images.")
     ] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Also write per_image.parquet.")] = False,
+    gallery: Annotated[
+        bool, typer.Option("--gallery", help="Also show maps side by side, and the worst pictures with the reason.")
+    ] = False,
 ) -> None:
     """Measure how well models find forgeries, beside baselines.
 
@@ -55,8 +58,10 @@ def evaluate(
     silence_libraries()
     if (data is None) == (rescore is None):
         raise CommandError("give either --data DIR to judge images, or --rescore DIR to score earlier maps again")
-    if rescore is not None and (model or split or robustness or out):
-        raise CommandError("--rescore takes what is there: leave away --model, --split, --robustness and --out")
+    if rescore is not None and (model or split or robustness or out or gallery):
+        raise CommandError(
+            "--rescore takes what is there: leave away --model, --split, --robustness, --out and --gallery"
+        )
     try:
         paper = find_protocol(protocol) if protocol else None
         definition = _definition(preset, threshold, paper)
@@ -74,12 +79,21 @@ def evaluate(
             evaluation = done
         results = target / _results_name(definition, threshold)
         evaluation.write(results, parquet)
+        if gallery:
+            _write_gallery(results, evaluation, Path(str(data)), split)
     except EvaluationError as error:
         raise CommandError(str(error)) from error
     except ModuleNotFoundError as error:
         raise CommandError(f"{error.name} is missing: pip install 'ifl-hub[data]' and call again") from error
     typer.echo(evaluation.table())
     typer.echo(f"results: {results}")
+
+
+def _write_gallery(results: Path, evaluation: "Evaluation", data: Path, split: str | None) -> None:
+    from ..evaluation.gallery import write_gallery
+    from ..evaluation.labelled_images import read_labelled_images
+
+    write_gallery(results, evaluation, {image.name: image.image for image in read_labelled_images(data, split)})
 
 
 def _definition(preset: str | None, threshold: str | None, protocol: "Protocol | None") -> "Definition":

@@ -59,7 +59,7 @@ def evaluate_folder(
     files = {image.name: image.image for image in images}
     total = len(localizers) * len(conditions) * len(own_share(folder.usable()))
     with tqdm(total=total, unit="map", desc="predicting", disable=None, leave=False) as bar:
-        predict_missing(folder, files, localizers, conditions, bar.update)
+        predict_missing(folder, folder.usable(), files, localizers, conditions, bar.update)
     wait_for_all()
     if process_rank() > 0:
         return None

@@ -40,7 +40,8 @@ class NamedLocalizer:
 
     Args:
         name: As the user gave it.
-        settings: Everything that its maps depend on, JSON-able: `weights_sha256`, `preprocessing`, `ifl_hub`.
+        settings: Everything that its maps depend on, JSON-able: `weights_sha256`, `preprocessing`
+            (without the thresholds, which change no map), `ifl_hub`.
         load: Makes the function from an RGB image to its prediction.
     """
 
@@ -77,6 +78,8 @@ def model_localizer(name: str, folder: Path, weights_sha256: str) -> NamedLocali
 
     processor = IflImageProcessor.from_pretrained(folder, local_files_only=True)
     preprocessing = json.loads(processor.to_json_string())
+    for operating_point in ("threshold", "score_threshold"):  # the maps do not depend on where they are cut
+        preprocessing.pop(operating_point)
     return NamedLocalizer(name, _settings(weights_sha256, preprocessing), lambda: _load_model(name, folder))
 
 

@@ -16,6 +16,7 @@ from .stored_maps import BadMapError
 
 def predict_missing(
     folder: EvaluationFolder,
+    records: Sequence[ImageRecord],
     files: Mapping[str, Path],
     localizers: Sequence[NamedLocalizer],
     conditions: Sequence[Condition],
@@ -29,6 +30,7 @@ def predict_missing(
 
     Args:
         folder: Takes the maps.
+        records: The images to do.
         files: The picture of each record by name.
         localizers: Loaded only if they have something to do.
         conditions: What is done to the pictures first.
@@ -41,7 +43,7 @@ def predict_missing(
         predict: Predict | None = None
         for condition in conditions:
             run = folder.run(localizer, condition)
-            for record in own_share(folder.usable()):
+            for record in own_share(records):
                 if run.find(record) is None:
                     predict = predict or localizer.load()
                     _predict_one(run, record, files[record.name], predict, condition)

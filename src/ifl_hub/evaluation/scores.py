@@ -118,17 +118,17 @@ def _intervals(
     if not n:
         return {}
     definition = accumulator.definition
-    picks = np.random.default_rng(0).integers(n, size=(DRAWS, n))
+    picks = _picks(n, DRAWS)
     drawn: dict[str, list[float | None]] = {key: [] for key in IMAGE_KEYS}
     scored = [(row.score, row.is_forged) for row in accumulator.rows]
     for draw in picks:
         values, _ = image_values([scored[i] for i in draw if scored[i][0] is not None], definition)
         for key in IMAGE_KEYS:
             drawn[key].append(values[key])
-    intervals = {key: _percentiles(values) for key, values in drawn.items()}
-    times = np.stack([np.bincount(draw, minlength=n) for draw in picks]).astype(np.float64)
+    intervals = {key: percentiles(values) for key, values in drawn.items()}
+    times = drawn_images(n, DRAWS)
     for key in _MEAN_KEYS:
-        intervals[key] = _interval_of_means(times, [row[key] for row in per_image])
+        intervals[key] = interval_of_means(times, [row[key] for row in per_image])
     pooled = _pooled_intervals(times, accumulator.rows, result["pixel_threshold"], definition)
     intervals |= {f"{key}_pooled": interval for key, interval in pooled.items()}
     if definition.average == "pooled":
@@ -136,15 +136,20 @@ def _intervals(
     return {key: None if result[key] is None else interval for key, interval in intervals.items()}
 
 
-def _interval_of_means(times: NDArray[np.float64], values: Sequence[float | None]) -> Interval:
-    """Of the mean over the images that define a value; `times` `(draws, images)` says how often each was drawn."""
+def drawn_images(n: int, draws: int) -> NDArray[np.float64]:
+    """How often each of `n` images is in each bootstrap sample, `(draws, n)`; always the same samples."""
+    return np.stack([np.bincount(draw, minlength=n) for draw in _picks(n, draws)]).astype(np.float64)
+
+
+def interval_of_means(times: NDArray[np.float64], values: Sequence[float | None]) -> Interval:
+    """Of the mean over the images that define a value; `times` is of `drawn_images`, None where none does."""
     defined = np.array([value is not None for value in values])
     if not defined.any():
         return None
     numbers = np.array([value for value in values if value is not None], np.float64)
     counts = times[:, defined]
     totals = counts.sum(1)
-    return _percentiles(((counts @ numbers)[totals > 0] / totals[totals > 0]).tolist())
+    return percentiles(((counts @ numbers)[totals > 0] / totals[totals > 0]).tolist())
 
 
 def _pooled_intervals(
@@ -162,14 +167,18 @@ def _pooled_intervals(
     epsilon = definition.f1_epsilon
     sums = [total for total in sums if total.forged]
     return {
-        "pixel_f1": _percentiles([f1(total, epsilon) for total in sums]),
-        "pixel_precision": _percentiles([precision_of(total, epsilon) for total in sums]),
-        "pixel_recall": _percentiles([recall_of(total, epsilon) for total in sums]),
-        "pixel_iou": _percentiles([iou(total) for total in sums]),
+        "pixel_f1": percentiles([f1(total, epsilon) for total in sums]),
+        "pixel_precision": percentiles([precision_of(total, epsilon) for total in sums]),
+        "pixel_recall": percentiles([recall_of(total, epsilon) for total in sums]),
+        "pixel_iou": percentiles([iou(total) for total in sums]),
     }
 
 
-def _percentiles(values: Sequence[float | None]) -> Interval:
+def _picks(n: int, draws: int) -> NDArray[np.int64]:
+    return np.random.default_rng(0).integers(n, size=(draws, n))
+
+
+def percentiles(values: Sequence[float | None]) -> Interval:
     """Bounds of the middle 95 % of the draws that define a value."""
     numbers = [value for value in values if value is not None]
     if not numbers:

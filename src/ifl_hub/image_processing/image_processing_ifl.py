@@ -4,6 +4,7 @@ One PIL/NumPy backend serves every installation, because a resampler that differ
 forensic signal. By default nothing is resized or padded: the pixels the camera wrote are the pixels the model sees.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from transformers.utils import ModelOutput, TensorType
 
 from .loading import load_image
 from .masks import IGNORED, to_label_map
-from .scoring import check_score_reduction, reduce_to_score
+from .scoring import calibrate, check_score_reduction, reduce_to_score
 
 
 class IflImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]  # a TypedDict mypy cannot see
@@ -46,6 +47,10 @@ class IflImageProcessor(PilBackend):
         threshold: Operating point of the mask: a pixel is forged where its probability exceeds it.
         score_threshold: Operating point of the label: an image is forged if its score exceeds it.
         score_reduction: How a map becomes a score for models without a detection head, one of `ScoreReduction`.
+        temperature: The map's log-odds are divided by it, so that its probabilities mean what they say. It moves no
+            pixel across 0.5 and changes no order: masks at 0.5 and areas under curves stay what they are.
+        score_temperature: The same for the score, whose log-odds lose `score_bias` first.
+        score_bias: Log-odds of an uncalibrated score that mean "as likely forged as not".
         kwargs: transformers' own settings and those of `IflImageProcessorKwargs`.
 
     Raises:
@@ -79,10 +84,16 @@ class IflImageProcessor(PilBackend):
         threshold: float = 0.5,
         score_threshold: float = 0.5,
         score_reduction: str = "top_1_percent_mean",
+        temperature: float = 1.0,
+        score_temperature: float = 1.0,
+        score_bias: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         check_score_reduction(score_reduction)
+        for name, value in (("temperature", temperature), ("score_temperature", score_temperature)):
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name}={value} cannot divide log-odds; choose a positive number, 1 changes nothing")
         for name, value in (("threshold", threshold), ("score_threshold", score_threshold)):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name}={value} is no probability; choose between 0 and 1")
@@ -91,6 +102,9 @@ class IflImageProcessor(PilBackend):
         self.threshold = threshold
         self.score_threshold = score_threshold
         self.score_reduction = score_reduction
+        self.temperature = temperature
+        self.score_temperature = score_temperature
+        self.score_bias = score_bias
         _check_size_mode(self.do_resize, self.size, self.size_divisor)
 
     def preprocess(self, images: Any, segmentation_maps: Any = None, **kwargs: Any) -> BatchFeature:
@@ -242,7 +256,7 @@ class IflImageProcessor(PilBackend):
 
         Returns:
             Dicts of `probabilities` `(height, width)` float32, `mask` `(height, width)` bool tensor and `score`, the
-            probability that the image is forged: the sigmoid of `image_logits`, or `score_reduction` of the map.
+            probability that the image is forged, as `image_score` reads it off `image_logits` or the map.
 
         Raises:
             ValueError: If the number of target sizes is not the batch size.
@@ -258,13 +272,31 @@ class IflImageProcessor(PilBackend):
             size = (int(size[0]), int(size[1]))
             own = logits[index : index + 1]
             own = own.float() if target_sizes is None else self.restore_logits(own, size)
-            probabilities = own[0, 0].sigmoid()
-            if image_logits is None:
-                score = reduce_to_score(probabilities.cpu().numpy(), self.score_reduction)
-            else:
-                score = float(image_logits[index].detach().float().sigmoid())
+            probabilities = (own[0, 0] / self.temperature).sigmoid()
+            image_logit = None if image_logits is None else float(image_logits[index].detach().float())
+            score = self.image_score(probabilities.cpu().numpy(), image_logit)
             results.append({"probabilities": probabilities, "mask": probabilities > threshold, "score": score})
         return results
+
+    def image_score(self, probabilities: np.ndarray, image_logit: float | None = None) -> float:
+        """P(image is forged), calibrated by `score_temperature` and `score_bias`.
+
+        Args:
+            probabilities: The map `(H, W)` float in [0, 1], calibrated already.
+            image_logit: Of a detection head; without one `score_reduction` of the map takes its place.
+
+        Returns:
+            In [0, 1]. Without calibration, the sigmoid of the logit or the reduced map itself.
+
+        Example:
+            >>> processor = IflImageProcessor(score_temperature=2.0, score_bias=1.0)
+            >>> processor.image_score(np.zeros((2, 2)), image_logit=1.0)
+            0.5
+        """
+        if image_logit is None:
+            score = reduce_to_score(probabilities, self.score_reduction)
+            return calibrate(score, self.score_temperature, self.score_bias)
+        return float(torch.tensor((image_logit - self.score_bias) / self.score_temperature).sigmoid())
 
 
 def _check_size_mode(do_resize: bool | None, size: SizeDict | None, size_divisor: int | None) -> None:

@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 
 from ..image_processing.loading import load_image
-from ..image_processing.scoring import reduce_to_score
 from .base import IflPipeline, check_probability, refuse_unknown
 from .tiling import JPEG_GRID, Tile, TileAccumulator, split_image
 
@@ -164,12 +163,10 @@ class ImageForgeryLocalizationPipeline(IflPipeline):
         accumulator = TileAccumulator(*maps[0].chunk.image_size)
         for piece in maps:
             accumulator.add(piece.chunk.tile, piece.logits)
-        heatmap = torch.from_numpy(accumulator.values).sigmoid_().numpy()
+        heatmap = torch.from_numpy(accumulator.values).div_(self.image_processor.temperature).sigmoid_().numpy()
         image_logits = [piece.image_logit for piece in maps if piece.image_logit is not None]
-        if image_logits:  # the most suspicious tile decides
-            score = float(torch.tensor(max(image_logits)).sigmoid())
-        else:
-            score = reduce_to_score(heatmap, self.image_processor.score_reduction)
+        # The most suspicious tile decides.
+        score = self.image_processor.image_score(heatmap, max(image_logits) if image_logits else None)
         threshold = self.image_processor.threshold if threshold is None else threshold
         score_threshold = self.image_processor.score_threshold if score_threshold is None else score_threshold
         return {
