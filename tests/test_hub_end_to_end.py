@@ -47,6 +47,7 @@ def make_checkpoints(root):
     return train(root / "run", steps=4, validation_every=4, validation_samples=2)
 
 
+@pytest.mark.slow  # two minutes of CPU, most of it four processes that import and load everything
 def test_the_hub_from_end_to_end(tmp_path):
     trained = make_checkpoints(tmp_path)
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)).save(tmp_path / "photo.png")

@@ -37,16 +37,24 @@ class IflPreTrainedModel(PreTrainedModel):
         kwargs.setdefault("use_safetensors", True)
         try:
             model = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-        except (SafetensorError, HTTPError) as error:
-            if isinstance(error, OSError):  # an answer of the Hub, which says what is wrong
-                raise
+        except (SafetensorError, OSError) as error:
             _check_files(pretrained_model_name_or_path, kwargs)
+            if (reason := _damage(error)) is None:
+                raise
             raise OSError(
-                f"{pretrained_model_name_or_path}: its weights are damaged or did not arrive whole ({error}); "
+                f"{pretrained_model_name_or_path}: its weights are damaged or did not arrive whole ({reason}); "
                 "copy or download them again"
             ) from error
         _check_files(pretrained_model_name_or_path, kwargs)
         return model
+
+
+def _damage(error: BaseException) -> BaseException | None:
+    """What broke the weights, if it was that: they cannot be read, or the connection broke off beneath transformers."""
+    if isinstance(error, SafetensorError):
+        return error
+    beneath = error.__cause__ or error.__context__
+    return beneath if isinstance(beneath, HTTPError) and not isinstance(beneath, OSError) else None
 
 
 def _check_files(name: Any, options: dict[str, Any]) -> None:
