@@ -5,15 +5,14 @@ from typing import Any
 
 import gradio as gr
 
-#: Waits until the link has its new address, then follows it.
-_FOLLOW = """async () => {{
-  const box = document.getElementById("{name}-file");
-  for (let tries = 0; tries < 100; tries++) {{
-    const link = box && (box.matches("a") ? box : box.querySelector("a"));
-    if (link && link.href && link.href !== box.dataset.done) {{ box.dataset.done = link.href; link.click(); return; }}
-    await new Promise(resolve => setTimeout(resolve, 50));
-  }}
-}}"""
+_FOLLOW = """file => {
+  const link = document.createElement("a");
+  link.href = file.url;
+  link.download = file.orig_name || file.path.split("/").pop();
+  document.body.append(link);
+  link.click();
+  link.remove();
+}"""
 
 
 def add_download(label: str, make: Callable[..., str], inputs: Sequence[Any], name: str) -> gr.Button:
@@ -26,9 +25,9 @@ def add_download(label: str, make: Callable[..., str], inputs: Sequence[Any], na
         name: Its element's id.
     """
     button = gr.Button(label, elem_id=name)
-    link = gr.DownloadButton(elem_id=f"{name}-file", elem_classes="ifl-hidden")
+    file = gr.File(elem_classes="ifl-hidden")
     made = button.click(
-        make, list(inputs), link, concurrency_id="downloads", concurrency_limit=2, api_visibility="private"
+        make, list(inputs), file, concurrency_id="downloads", concurrency_limit=2, api_visibility="private"
     )
-    made.success(None, js=_FOLLOW.format(name=name))
+    made.success(None, file, js=_FOLLOW)
     return button

@@ -14,7 +14,7 @@ from .evidence import write_evidence, write_files
 from .examples import PHOTOS
 from .serving import save_for_screen
 from .tabs import AS_MODEL, LIMITS, PICTURES, QUICK, add_examples, note, show
-from .views import View, available_views, render_view
+from .views import VIEWS, View, available_views, render_view
 from .zoo import Zoo
 
 KEPT_S = 30 * 60  # seconds that a result stays in memory
@@ -32,7 +32,7 @@ def add_localize_tab(zoo: Zoo) -> None:
         with gr.Column(scale=7, min_width=300):
             message = gr.HTML(wording.INTRO, padding=False, elem_id="ifl-message")
             with gr.Column(visible=False) as results:
-                view = gr.Radio([], label="Compare the original, left of the line, with", elem_id="ifl-view")
+                view = gr.Radio(list(VIEWS), label="Compare the original, left of the line, with", elem_id="ifl-view")
                 compare = gr.ImageSlider(
                     label="The original, and the view of the result",
                     show_label=False,
