@@ -31,6 +31,7 @@ class AutoModelForImageForgeryLocalization(_BaseAutoModelClass):
         """As transformers'; a local folder that `ifl-hub export` wrote gives an `ExportedLocalizer`."""
         from ..export.exported import ExportedLocalizer, is_exported
 
-        if is_exported(os.fspath(pretrained_model_name_or_path)):
-            return ExportedLocalizer.from_pretrained(pretrained_model_name_or_path)
+        folder = os.fspath(pretrained_model_name_or_path)
+        if is_exported(folder):
+            return ExportedLocalizer.from_pretrained(folder)
         return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)

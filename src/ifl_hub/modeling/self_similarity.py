@@ -57,9 +57,7 @@ def _displacements(detail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The `(B, K)` rows and columns of the strongest displacements, and how far each stands out."""
     height, width = detail.shape[-2:]
     size = (2 * height, 2 * width)  # room for every displacement without wrapping around
-    spectrum = torch.fft.rfft2(detail[:, 0], s=size)
-    power = spectrum.real**2 + spectrum.imag**2
-    correlation = torch.fft.irfft2(power / (power**WHITENING + 1e-3), s=size)
+    correlation = _whitened_autocorrelation(detail[:, 0], size)
     row, column = (torch.arange(2 * side, device=detail.device) for side in (height, width))
     row, column = row - 2 * height * (row >= height), column - 2 * width * (column >= width)
     overlap = (height - row.abs())[:, None] * (width - column.abs())[None]
@@ -80,6 +78,22 @@ def _displacements(detail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     line = torch.full_like(place, size[1])  # a tensor: ONNX knows no remainder by a size
     rows, columns = row[place // line] * found, column[place % line] * found
     return rows, columns, prominence.masked_fill(~found, 0.0)
+
+
+def _whitened_autocorrelation(detail: Tensor, size: tuple[int, int]) -> Tensor:
+    """`(B, *size)` from `(B, H, W)`, by way of the spectrum."""
+    if not torch.compiler.is_compiling():
+        return torch.fft.irfft2(_whitened(torch.fft.rfft2(detail, s=size)), s=size)
+    # ONNX Runtime loses the shape of half a spectrum, and ONNX pads no complex numbers.
+    padded = F.pad(detail, (0, size[1] - detail.shape[2], 0, size[0] - detail.shape[1]))
+    white = _whitened(torch.fft.fft2(torch.complex(padded, padded * 0)))
+    return torch.fft.ifft2(torch.complex(white, white * 0)).real
+
+
+def _whitened(spectrum: Tensor) -> Tensor:
+    """Its power, nearly the same at all frequencies."""
+    power = spectrum.real**2 + spectrum.imag**2
+    return power / (power**WHITENING + 1e-3)
 
 
 def _median(values: Tensor, valid: Tensor) -> Tensor:
