@@ -186,16 +186,18 @@ def save_speed(folder: Path, speeds: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _load_set(folder: Path, test_set: TestSet) -> TestSetStatistics:
-    types = {field.name: field.type for field in fields(TestImage)}
-    images = [
-        TestImage(**{key: int(value) if types[key] is int else value for key, value in row.items()})
-        for row in _read_csv(folder / "images.csv")
-    ]
+    images = [_test_image(row) for row in _read_csv(folder / "images.csv")]
     runs = {}
     for path in sorted(folder.glob("*.json")):
         facts = json.loads(path.read_text(encoding="utf-8"))
         runs[facts.pop("model")] = RunStatistics(facts, _load_counts(path.with_suffix(".csv"), images))
     return TestSetStatistics(test_set, images, runs)
+
+
+def _test_image(row: Mapping[str, str]) -> TestImage:
+    numbers = {field.name for field in fields(TestImage) if field.type is int}
+    values: dict[str, Any] = {key: int(value) if key in numbers else value for key, value in row.items()}
+    return TestImage(**values)
 
 
 def _load_counts(path: Path, images: Sequence[TestImage]) -> dict[str, list[ImageCounts]]:

@@ -86,7 +86,7 @@ def robustness_area(run: RunStatistics, family: str, key: str) -> float | None:
     if len(points) < 2:
         return None
     x = np.array(sorted(points))
-    y = np.array([np.mean(pixel_column(points[value], key), dtype=float) for value in x])
+    y = np.array([np.array(pixel_column(points[value], key), np.float64).mean() for value in x])
     return float(np.sum((y[1:] + y[:-1]) / 2 * np.diff(x)) / (x[-1] - x[0]))
 
 
