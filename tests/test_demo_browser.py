@@ -1,8 +1,10 @@
-"""The Space, as visitors meet it: a real server, a real browser, real clicks and keys."""
+"""The Space, as visitors meet it: a real server, a real browser, real clicks and keys.
+
+It serves a model that was trained here, pushed to a Hub on this machine, and is named by its id.
+"""
 
 import io
 import json
-import os
 import re
 import shutil
 import socket
@@ -17,15 +19,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from ifl_hub import (
+    AutoModelForImageForgeryLocalization,
     IflImageProcessor,
     ImageForgeryLocalizationPipeline,
-    SumiIflConfig,
-    SumiIflForImageForgeryLocalization,
 )
+from mini_hub import MiniHub
+from test_training import run as train
 
 pytest.importorskip("gradio", reason="the extra `demo` is not installed")
 pytest.importorskip("playwright", reason="playwright (extra `dev`) is not installed")
@@ -35,7 +37,8 @@ from playwright import sync_api
 from ifl_hub.demo.examples import FACES, PHOTOS
 
 expect = sync_api.expect
-REPOSITORY = Path(__file__).parent.parent
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent
 SAMPLE = REPOSITORY / "docs" / "sample.jpg"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PATIENCE_MS = 300_000  # for machines that do ten other things
@@ -44,7 +47,7 @@ PATIENCE_MS = 300_000  # for machines that do ten other things
 class Space:
     """`spaces/app.py` in a process of its own."""
 
-    def __init__(self, model: Path, folder: Path) -> None:
+    def __init__(self, model: str, folder: Path, environment: dict[str, str]) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -53,7 +56,7 @@ class Space:
         settings = {"IFL_HUB_MODEL": model, "GRADIO_SERVER_PORT": self.port, "TMPDIR": folder}
         self.process = subprocess.Popen(
             [sys.executable, REPOSITORY / "spaces" / "app.py"],
-            env=os.environ | {name: str(value) for name, value in settings.items()},
+            env=environment | {name: str(value) for name, value in settings.items()},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -318,20 +321,49 @@ def width(page) -> int:
     return page.evaluate("Math.max(document.documentElement.scrollWidth, innerWidth)")
 
 
+def localizer(folder: Path) -> ImageForgeryLocalizationPipeline:
+    return ImageForgeryLocalizationPipeline(
+        model=AutoModelForImageForgeryLocalization.from_pretrained(folder).eval(),
+        image_processor=IflImageProcessor.from_pretrained(folder),
+    )
+
+
+def push(hub: MiniHub, folder: Path, name: str, home: Path) -> None:
+    stated = ("--licence", "apache-2.0", "--trained-on", "bright squares=cc0-1.0", "--with-code")
+    command = [sys.executable, "-m", "ifl_hub", "push", folder, name, *stated]
+    done = subprocess.run(command, env=hub.environment(home), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def judged_without_the_library(hub: MiniHub, name: str, home: Path) -> dict:
+    wanted = json.dumps({"ids": [name], "copy": name, "copied": str(home / "copied")})
+    scripts = (HERE / "without_library.py", HERE / "hub_pull_without_library.py")
+    done = subprocess.run(
+        [sys.executable, "-I", *scripts, wanted], env=hub.environment(home), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])[name]
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
-def test_the_space_in_a_browser(tmp_path):
-    model, served, files = tmp_path / "model", tmp_path / "served", tmp_path / "files"
-    torch.manual_seed(0)
-    SumiIflForImageForgeryLocalization(SumiIflConfig.tiny()).save_pretrained(model)
-    IflImageProcessor(tile_size=256, tile_overlap=32).save_pretrained(model)
-    expected = ImageForgeryLocalizationPipeline(
-        model=SumiIflForImageForgeryLocalization.from_pretrained(model).eval(),
-        image_processor=IflImageProcessor.from_pretrained(model),
-    )(SAMPLE)
+def test_a_model_is_trained_pushed_and_pulled_and_its_space_opened_in_a_browser(tmp_path):
+    trained = train(tmp_path / "run", steps=4, validation_every=4, validation_samples=2)
+    localize = localizer(trained)
+    with MiniHub() as hub:
+        push(hub, trained, "org/trained", tmp_path / "publisher")
+        theirs = judged_without_the_library(hub, "org/trained", tmp_path / "stranger")
+        ours = localize(np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8))
+        assert theirs["score"] == pytest.approx(ours["score"], abs=1e-6)
+        browse("org/trained", hub.environment(tmp_path / "space"), localize(SAMPLE), tmp_path)
+
+
+def browse(model: str, environment: dict[str, str], expected: dict, folder: Path) -> None:
+    """Everything that visitors of the Space may do; `expected` is what the model says of the sample."""
+    served, files = folder / "served", folder / "files"
     expect.set_options(timeout=PATIENCE_MS)
     served.mkdir()
     files.mkdir()
-    space = Space(model, served)
+    space = Space(model, served, environment)
     try:
         with sync_api.sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -63,7 +63,7 @@ def caution(flagged: bool, point: Mapping[str, Any] | None, what: str = "picture
 
     Args:
         flagged: The verdict.
-        point: `operating_point` of the checkpoint's metadata, None if it is not known.
+        point: `operating_point` of the checkpoint's metadata; None, or rates of None, if they were not measured.
         what: "picture" or "face".
 
     Example:
@@ -74,7 +74,7 @@ def caution(flagged: bool, point: Mapping[str, Any] | None, what: str = "picture
         'This does not mean that the picture is genuine. How often this model is wrong has not been measured.'
     """
     opening = "A reason to look closer, not a proof" if flagged else f"This does not mean that the {what} is genuine"
-    if point is None:
+    if point is None or point["false_alarm_rate"] is None:
         return f"{opening}. How often this model is wrong has not been measured."
     alarms, found = point["false_alarm_rate"], point["sensitivity"]
     where = f"The tests were made-up forgeries of photos it never saw; your {what}s will differ."

@@ -87,10 +87,11 @@ def expect_false_alarms(pictures: int, model: ModelFacts) -> str:
 
 
 def _calibration(model: ModelFacts) -> Mapping[str, Any] | None:
-    """The operating point with its rates, if it is the one that was used."""
+    """The operating point with its rates, if they were measured, and at the threshold that was used."""
     point = model.metadata.get("operating_point")
-    used = model.preprocessing["score_threshold"]
-    return point if point is not None and abs(point["score_threshold"] - used) < 1e-6 else None
+    if point is None or point["false_alarm_rate"] is None:
+        return None
+    return point if abs(point["score_threshold"] - model.preprocessing["score_threshold"]) < 1e-6 else None
 
 
 def _rates(point: Mapping[str, Any], forged: bool) -> list[str]:
