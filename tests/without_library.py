@@ -16,12 +16,13 @@ class NoLibrary:
             raise ModuleNotFoundError("No module named 'ifl_hub'", name=name)
 
 
-sys.meta_path.insert(0, NoLibrary)
-try:
-    import ifl_hub  # noqa: F401
-except ModuleNotFoundError:
-    pass
-else:
-    sys.exit("ifl_hub can be imported: this environment proves nothing")
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
+if __name__ == "__main__":
+    sys.meta_path.insert(0, NoLibrary)
+    try:
+        import ifl_hub  # noqa: F401
+    except ModuleNotFoundError:
+        pass
+    else:
+        sys.exit("ifl_hub can be imported: this environment proves nothing")
+    sys.argv = sys.argv[1:]
+    runpy.run_path(sys.argv[0], run_name="__main__")
