@@ -11,14 +11,13 @@ import time
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from transformers.utils import logging
 
-from ifl_hub import IflImageProcessor, SumiIflConfig, SumiIflForImageForgeryLocalization
 from ifl_hub.cli.main import main
 from ifl_hub.reports.gallery import Cell, comparison_grid
 from labelled_folder import read_rows, write_folder
+from tiny_model import write_model
 
 EMPTY_CELL = Cell(np.zeros((6, 8, 3), np.uint8))
 QUICK = ("--model", "baseline:ela", "--model", "baseline:noise")
@@ -26,11 +25,7 @@ QUICK = ("--model", "baseline:ela", "--model", "baseline:noise")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    torch.manual_seed(0)
-    SumiIflForImageForgeryLocalization(SumiIflConfig.tiny()).save_pretrained(folder)
-    IflImageProcessor(tile_size=64, tile_overlap=16).save_pretrained(folder)
-    return folder
+    return write_model(tmp_path_factory.mktemp("model") / "tiny", tile_size=64, tile_overlap=16)
 
 
 @pytest.fixture

@@ -9,17 +9,16 @@ import time
 import numpy as np
 import psutil
 import pytest
-import torch
 from PIL import Image
 from transformers.utils import logging
 
 from ifl_hub import (
     IflImageProcessor,
     ImageForgeryLocalizationPipeline,
-    SumiIflConfig,
     SumiIflForImageForgeryLocalization,
 )
 from ifl_hub.cli.main import main
+from tiny_model import write_model
 
 NO_NETWORK = """
 import socket
@@ -33,11 +32,7 @@ main()
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    SumiIflForImageForgeryLocalization(SumiIflConfig.tiny()).save_pretrained(folder)
-    IflImageProcessor(tile_size=64, tile_overlap=16).save_pretrained(folder)
-    return folder
+    return write_model(tmp_path_factory.mktemp("model"), tile_size=64, tile_overlap=16)
 
 
 def save_picture(path, height=40, width=56, seed=0, **options):

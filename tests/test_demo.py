@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from ifl_hub import (
     IflImageProcessor,
     ImageForgeryLocalizationPipeline,
-    SumiIflConfig,
     SumiIflForImageForgeryLocalization,
 )
 from ifl_hub.cli.main import main
@@ -27,17 +25,14 @@ from ifl_hub.demo.examples import FACES, PHOTOS, recognise
 from ifl_hub.demo.pictures import MAX_FILE_MB, read_picture
 from ifl_hub.demo.views import VIEWS, available_views, render_view, truth
 from ifl_hub.demo.wording import area, caution, verdict
+from tiny_model import write_model
 
 SAMPLE = Path(__file__).parent.parent / "docs" / "sample.jpg"
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    SumiIflForImageForgeryLocalization(SumiIflConfig.tiny()).save_pretrained(folder)
-    IflImageProcessor(tile_size=256, tile_overlap=32).save_pretrained(folder)
-    return folder
+    return write_model(tmp_path_factory.mktemp("model"), tile_size=256, tile_overlap=32)
 
 
 @pytest.fixture

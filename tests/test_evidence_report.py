@@ -11,7 +11,6 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
@@ -19,7 +18,7 @@ from skimage.measure import label as connected
 from skimage.measure import regionprops
 from transformers.utils import logging
 
-from ifl_hub import IflImageProcessor, SumiIflConfig, SumiIflForImageForgeryLocalization, checkpoint_path
+from ifl_hub import checkpoint_path
 from ifl_hub.cli.main import main
 from ifl_hub.image_processing.jpeg import read_jpeg_facts
 from ifl_hub.reports import ModelFacts, evidence_report
@@ -27,6 +26,7 @@ from ifl_hub.reports.calibration import explain_score, wilson_interval
 from ifl_hub.reports.embedding import LARGEST
 from ifl_hub.reports.picture_facts import clean_text, read_picture_facts
 from ifl_hub.reports.regions import find_regions
+from tiny_model import write_model
 
 VOID = {"meta", "img", "br"}
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
@@ -287,11 +287,7 @@ class TestPictureFacts:
 class TestCommand:
     @pytest.fixture(scope="class")
     def model(self, tmp_path_factory):
-        folder = tmp_path_factory.mktemp("model")
-        torch.manual_seed(0)
-        SumiIflForImageForgeryLocalization(SumiIflConfig.tiny()).save_pretrained(folder)
-        IflImageProcessor(tile_size=64, tile_overlap=16).save_pretrained(folder)
-        return folder
+        return write_model(tmp_path_factory.mktemp("model"), tile_size=64, tile_overlap=16)
 
     @pytest.fixture
     def call(self, monkeypatch, capsys):

@@ -33,17 +33,14 @@ from ifl_hub.hub.model_card import render_card, render_model_card
 from ifl_hub.hub.push import PublishingError, prepare
 from ifl_hub.hub.results import own_numbers, score_from_evaluation
 from ifl_hub.registration import FACE_CLASSIFICATION_MODELS, LOCALIZATION_MODELS
+from tiny_model import write_model
 
 STATED = {"licence": "apache-2.0", "trained_on": [("my photos", "cc0-1.0")]}
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("original") / "mine"
-    torch.manual_seed(0)
-    SumiIflForImageForgeryLocalization(SumiIflConfig.tiny()).save_pretrained(folder)
-    IflImageProcessor().save_pretrained(folder)
-    return folder
+    return write_model(tmp_path_factory.mktemp("original") / "mine")
 
 
 @pytest.fixture

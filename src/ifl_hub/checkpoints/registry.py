@@ -42,7 +42,19 @@ def list_checkpoints() -> dict[str, dict[str, Any]]:
         >>> list_checkpoints()["sumi-ifl-small"]["method"]
         'SUMI-IFL'
     """
-    return {name: json.loads((_ROOT / name / "metadata.json").read_text(encoding="utf-8")) for name in _names()}
+    return {name: checkpoint_metadata(_ROOT / name) for name in _names()}
+
+
+def checkpoint_metadata(folder: str | Path) -> dict[str, Any]:
+    """What is known of a checkpoint beyond its weights; empty where it came without.
+
+    Example:
+        >>> checkpoint_metadata(checkpoint_path("sumi-ifl-small"))["method"]
+        'SUMI-IFL'
+    """
+    file = Path(folder) / "metadata.json"
+    metadata: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return metadata
 
 
 def weights_sha256(folder: str | Path) -> str:

@@ -13,9 +13,9 @@ from ..image_processing.video import VIDEO_SUFFIXES, VideoError, read_frames
 from ..processes import own_device
 from ..reports import render_attention, render_faces
 from .errors import CommandError
-from .inputs import PHOTO_SUFFIXES, Picture, collect_pictures
-from .job import Job, Todo, load_model, load_processor, silence_libraries
-from .models import ModelFolder, find_model
+from .inputs import PHOTO_SUFFIXES, collect_pictures
+from .job import Call, Job, Todo, load_model, load_processor, silence_libraries
+from .models import find_model
 from .results import DETECT_OUTPUTS, ResultsFolder
 
 
@@ -56,24 +56,14 @@ def detect(
     except NoFaceError as error:
         raise CommandError(str(error).replace("backend='none'", "--faces none")) from error
     results = ResultsFolder(out, pictures, DETECT_OUTPUTS)
-    _Detection(pictures, folder, options, results, json_lines, cropper, every).run(batch_size)
+    _Detection(Call(pictures, folder, options, results, json_lines), cropper, every).run(batch_size)
 
 
 class _Detection(Job):
     unit = "file"
 
-    def __init__(
-        self,
-        pictures: list[Picture],
-        folder: ModelFolder,
-        options: dict[str, Any],
-        results: ResultsFolder,
-        json_lines: bool,
-        cropper: FaceCropper,
-        every: int,
-    ) -> None:
-        settings = {"face_detector": cropper.backend, "every": every}
-        super().__init__(pictures, folder, options, results, json_lines, settings)
+    def __init__(self, call: Call, cropper: FaceCropper, every: int) -> None:
+        super().__init__(call, {"face_detector": cropper.backend, "every": every})
         self._cropper = cropper
         self._every = every
 
@@ -82,17 +72,17 @@ class _Detection(Job):
 
         from ..pipelines import DeepfakeDetectionPipeline
 
-        model = load_model(self._folder, AutoModelForImageClassification)
+        model = load_model(self._call.folder, AutoModelForImageClassification)
         try:
             return DeepfakeDetectionPipeline(
                 model=model,
-                image_processor=load_processor(self._folder),
+                image_processor=load_processor(self._call.folder),
                 face_cropper=self._cropper,
                 device=own_device(),
-                **self._options,
+                **self._call.options,
             )
         except ValueError as error:  # no detector of fakes, or nothing to explain
-            raise CommandError(f"{self._folder.name}: {error}") from error
+            raise CommandError(f"{self._call.folder.name}: {error}") from error
 
     def do(self, pipe: Any, todo: list[Todo], batch_size: int) -> None:
         videos = [item for item in todo if item[0].path.suffix.lower() in VIDEO_SUFFIXES]
@@ -105,7 +95,7 @@ class _Detection(Job):
 
     def _do_video(self, pipe: Any, todo: Todo, batch_size: int) -> dict[str, Any]:
         picture, settings = todo
-        plain = {**self._options, "explain": False}
+        plain = {**self._call.options, "explain": False}
         result = pipe.detect_video(picture.path, self._every, batch_size=batch_size, **plain)
         frames = [{**frame, "faces": _rounded(frame["faces"])} for frame in result["frames"]]
         facts = {
@@ -116,11 +106,11 @@ class _Detection(Job):
         }
         judged = [frame for frame in frames if frame["score"] is not None]
         if not judged:
-            return self._results.write(settings, facts, {})
+            return self._call.results.write(settings, facts, {})
         worst = max(judged, key=lambda frame: frame["score"])["index"]
         shown = next(frame for frame in read_frames(picture.path, self._every) if frame.index == worst)
         image = LoadedImage(shown.pixels, str(picture.path))
-        return self._results.write(settings, facts, _drawn(image, pipe(image, **self._options)))
+        return self._call.results.write(settings, facts, _drawn(image, pipe(image, **self._call.options)))
 
     def write(self, todo: Todo, image: LoadedImage, result: dict[str, Any]) -> dict[str, Any]:
         _, settings = todo
@@ -134,7 +124,7 @@ class _Detection(Job):
             "height": height,
             "notes": list(image.notes),
         }
-        return self._results.write(settings, facts, _drawn(image, result))
+        return self._call.results.write(settings, facts, _drawn(image, result))
 
     def describe(self, record: dict[str, Any]) -> str:
         if record["kind"] == "video":

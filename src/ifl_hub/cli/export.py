@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..messages import first_line
 from .errors import CommandError
 from .job import silence_libraries
 from .models import find_model
@@ -39,9 +40,9 @@ def export(
         with _silence():
             difference = export_checkpoint(folder.path, format, out)
     except ImportError as error:
-        raise CommandError(f'{_first_line(error)}: pip install "ifl-hub[export]"') from error
+        raise CommandError(f'{first_line(error)}: pip install "ifl-hub[export]"') from error
     except (ValueError, OSError) as error:
-        raise CommandError(f"{folder.name}: {_first_line(error)}") from error
+        raise CommandError(f"{folder.name}: {first_line(error)}") from error
     sizes = ", ".join("x".join(map(str, size)) for size in CHECKED_SIZES)
     typer.echo(f"{out}: {format}, probabilities within {difference:.1e} of the checkpoint's ({sizes})")
 
@@ -55,7 +56,3 @@ def _silence() -> Iterator[None]:
             yield
     finally:
         logging.disable(logging.NOTSET)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

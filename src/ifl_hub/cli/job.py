@@ -6,6 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import typer
@@ -15,6 +16,7 @@ from transformers import AutoImageProcessor
 from ..files import file_sha256
 from ..image_processing import ImageLoadError, load_image
 from ..image_processing.loading import LoadedImage
+from ..messages import first_line
 from ..processes import gather, own_share, process_rank, wait_for_all
 from .errors import CommandError
 from .inputs import Picture
@@ -34,36 +36,39 @@ def silence_libraries() -> None:
     warnings.simplefilter("ignore")
 
 
-class Job(ABC):
-    """Feeds a pipeline with the files that are not done yet. Processes that were launched together share them.
+@dataclass(frozen=True)
+class Call:
+    """What a user asks for.
 
     Args:
-        pictures: All files of the call.
+        pictures: All files.
         folder: The model.
         options: What the user chose for the pipeline.
         results: Where results go, and come from.
         json_lines: Print JSON lines instead of lines to read.
-        settings: Whatever else decides a result.
+    """
+
+    pictures: list[Picture]
+    folder: ModelFolder
+    options: dict[str, Any]
+    results: ResultsFolder
+    json_lines: bool
+
+
+class Job(ABC):
+    """Feeds a pipeline with the files that are not done yet. Processes that were launched together share them.
+
+    Args:
+        call: What to do.
+        settings: Whatever decides a result beyond the call.
     """
 
     unit = "picture"
 
-    def __init__(
-        self,
-        pictures: list[Picture],
-        folder: ModelFolder,
-        options: dict[str, Any],
-        results: ResultsFolder,
-        json_lines: bool,
-        settings: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, call: Call, settings: dict[str, Any] | None = None) -> None:
         self._failures = 0
-        self._pictures = pictures
-        self._folder = folder
-        self._options = options
-        self._results = results
-        self._json_lines = json_lines
-        self._settings = {**common_settings(folder, options), **(settings or {})}
+        self._call = call
+        self._settings = {**common_settings(call.folder, call.options), **(settings or {})}
 
     def run(self, batch_size: int) -> None:
         """Report what is done, do the rest; `batch_size` pieces go through the model at once.
@@ -72,7 +77,7 @@ class Job(ABC):
             CommandError: If the model cannot be loaded, or the options make no sense for it.
             typer.Exit: With code 1 if single files failed.
         """
-        own = own_share(self._pictures)
+        own = own_share(self._call.pictures)
         hidden = True if process_rank() else None  # None: shown on a terminal
         with tqdm(total=len(own), unit=self.unit, disable=hidden, leave=False) as self._bar:
             todo = [pair for pair in map(self._check, own) if pair is not None]
@@ -86,7 +91,7 @@ class Job(ABC):
         """One file of results of what all processes have written, without the files that any is about to do again."""
         everyones = gather(dropped)  # from here on nobody reads or writes
         if process_rank() == 0:
-            self._results.settle(everyones)
+            self._call.results.settle(everyones)
         wait_for_all()
 
     @abstractmethod
@@ -113,7 +118,7 @@ class Job(ABC):
     def do_pictures(self, pipe: Any, todo: list[Todo], batch_size: int) -> None:
         """Judge and report pictures, which the pipeline may load ahead of its results."""
         waiting: deque[tuple[Todo, LoadedImage]] = deque()
-        for result in pipe(self._load(todo, waiting), batch_size=batch_size, **self._options):
+        for result in pipe(self._load(todo, waiting), batch_size=batch_size, **self._call.options):
             self.report(self.write(*waiting.popleft(), result))
 
     def fail(self, error: Exception) -> None:
@@ -124,7 +129,7 @@ class Job(ABC):
 
     def report(self, record: dict[str, Any], remark: str = "") -> None:
         """Print a result."""
-        line = json.dumps(record, ensure_ascii=False) if self._json_lines else self.describe(record) + remark
+        line = json.dumps(record, ensure_ascii=False) if self._call.json_lines else self.describe(record) + remark
         self._print(line, sys.stdout)
         self._bar.update()
 
@@ -135,7 +140,7 @@ class Job(ABC):
         except OSError:
             digest = ""  # loading it will say what is wrong
         settings = {"file": str(picture.path), "sha256": digest, **self._settings}
-        record = self._results.find(settings)
+        record = self._call.results.find(settings)
         if record is None:
             return picture, settings
         self.report(record, " (done before)")
@@ -165,8 +170,7 @@ def load_model(folder: ModelFolder, auto_class: Any) -> Any:
     try:
         return auto_class.from_pretrained(folder.path, local_files_only=True).eval()
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CommandError(f"{folder.name}: the model cannot be loaded ({reason})") from error
+        raise CommandError(f"{folder.name}: the model cannot be loaded ({first_line(error)})") from error
 
 
 def load_processor(folder: ModelFolder) -> Any:

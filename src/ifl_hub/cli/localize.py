@@ -13,9 +13,9 @@ from ..image_processing.loading import LoadedImage
 from ..processes import own_device
 from ..reports import render_overlay
 from .errors import CommandError
-from .inputs import Picture, collect_pictures
-from .job import Job, Todo, load_model, load_processor, silence_libraries
-from .models import ModelFolder, find_model
+from .inputs import collect_pictures
+from .job import Call, Job, Todo, load_model, load_processor, silence_libraries
+from .models import find_model
 from .reports import LocalizeReports
 from .results import LOCALIZE_OUTPUTS, ResultsFolder
 
@@ -54,28 +54,20 @@ def localize(
     options = {name: value for name, value in options.items() if value is not None}
     results = ResultsFolder(out, pictures, LOCALIZE_OUTPUTS)
     reports = LocalizeReports(out, folder, options) if report else None
-    _Localization(pictures, folder, options, results, json_lines, reports).run(batch_size)
+    _Localization(Call(pictures, folder, options, results, json_lines), reports).run(batch_size)
 
 
 class _Localization(Job):
-    def __init__(
-        self,
-        pictures: list[Picture],
-        folder: ModelFolder,
-        options: dict[str, Any],
-        results: ResultsFolder,
-        json_lines: bool,
-        reports: LocalizeReports | None,
-    ) -> None:
-        super().__init__(pictures, folder, options, results, json_lines)
+    def __init__(self, call: Call, reports: LocalizeReports | None) -> None:
+        super().__init__(call)
         self._reports = reports
 
     def load_pipeline(self) -> Any:
         from ..modeling.auto import AutoModelForImageForgeryLocalization
         from ..pipelines import ImageForgeryLocalizationPipeline
 
-        model = load_model(self._folder, AutoModelForImageForgeryLocalization)
-        processor = load_processor(self._folder)
+        model = load_model(self._call.folder, AutoModelForImageForgeryLocalization)
+        processor = load_processor(self._call.folder)
         return ImageForgeryLocalizationPipeline(model=model, image_processor=processor, device=own_device())
 
     def do(self, pipe: Any, todo: list[Todo], batch_size: int) -> None:
@@ -89,7 +81,7 @@ class _Localization(Job):
     def write(self, todo: Todo, image: LoadedImage, result: dict[str, Any]) -> dict[str, Any]:
         facts, pictures = facts_and_pictures(image, result)
         _, settings = todo
-        return self._results.write(settings, facts, pictures)
+        return self._call.results.write(settings, facts, pictures)
 
     def report(self, record: dict[str, Any], remark: str = "") -> None:
         if self._reports is not None:
@@ -97,9 +89,9 @@ class _Localization(Job):
         super().report(record, remark)
 
     def finish(self) -> None:
-        if self._reports is not None and len(self._pictures) > 1:
-            where = self._reports.write_folder(self._pictures)
-            if where is not None and not self._json_lines:
+        if self._reports is not None and len(self._call.pictures) > 1:
+            where = self._reports.write_folder(self._call.pictures)
+            if where is not None and not self._call.json_lines:
                 typer.echo(f"all of them: {where}")
         super().finish()
 

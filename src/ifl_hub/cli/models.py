@@ -9,6 +9,7 @@ import typer
 from ..checkpoints import checkpoint_path, list_checkpoints, weights_sha256
 from ..export.exported import MANIFEST, is_exported
 from ..files import check_cached_files
+from ..messages import first_line
 from .errors import CommandError
 
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
@@ -72,6 +73,5 @@ def _download(name: str, revision: str | None) -> Path:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=["*.json", "*.safetensors"]))
         check_cached_files(sorted(folder.glob("*.*")))
     except (HTTPError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CommandError(f"no folder {name!r} here, and the Hub gave none: {reason}") from error
+        raise CommandError(f"no folder {name!r} here, and the Hub gave none: {first_line(error)}") from error
     return folder

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from ..image_processing.masks import to_label_map
+from ..messages import first_line
 from .lists import ListEntry, pairs_of_folders, read_label, read_list
 from .pairing import pair_of_folders
 from .schema import METADATA, NO_FORGERY, SPLITS, UNKNOWN_FORGERY, DataFormatError, Label, Split, read_metadata
@@ -158,8 +159,7 @@ def _load_with_datasets(name: str, split: Split | None, streaming: bool) -> "Dat
             parts = datasets.load_dataset(name, streaming=streaming)
             dataset = datasets.concatenate_datasets(list(parts.values()))
     except (OSError, ValueError) as error:  # not there, no access, no such split
-        reason = str(error).strip().splitlines()[0]
-        raise DataFormatError(f"{name}: cannot be loaded ({reason})") from error
+        raise DataFormatError(f"{name}: cannot be loaded ({first_line(error)})") from error
     features = dataset.features
     if features is None or not {"image", "label"} <= set(features):
         raise DataFormatError(f"{name}: has no columns image and label; there are: {', '.join(features or ())}")

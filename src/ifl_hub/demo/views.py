@@ -5,8 +5,8 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
-from ..reports import render_overlay
-from ..reports.embedding import colour_heatmap, shrink
+from ..reports import colour_heatmap, render_overlay
+from ..reports.embedding import shrink_mask
 from .analysis import SCREEN, Analysis
 from .examples import recognise
 
@@ -39,7 +39,7 @@ def render_view(analysis: Analysis, view: View, threshold: float) -> Image.Image
         return _black_and_white(truth(analysis))
     if view == "Mask":
         return _black_and_white(analysis.mask(threshold))
-    return render_overlay(pixels, heatmap, _shrunk(analysis.mask(threshold)))
+    return render_overlay(pixels, heatmap, shrink_mask(analysis.mask(threshold), SCREEN))
 
 
 def truth(analysis: Analysis) -> np.ndarray | None:
@@ -51,11 +51,6 @@ def truth(analysis: Analysis) -> np.ndarray | None:
     return np.zeros(analysis.image.size, bool) if mask is None else mask
 
 
-def _shrunk(mask: np.ndarray) -> np.ndarray:
-    """A mask on the smaller grid: marked where any of its pixels was, so that a small region stays visible."""
-    return np.asarray(shrink(Image.fromarray(mask.astype(np.float32)), SCREEN)) > 0
-
-
 def _black_and_white(mask: np.ndarray | None) -> Image.Image:
     assert mask is not None
-    return Image.fromarray(_shrunk(mask).astype(np.uint8) * np.uint8(255)).convert("RGB")
+    return Image.fromarray(shrink_mask(mask, SCREEN).astype(np.uint8) * np.uint8(255)).convert("RGB")

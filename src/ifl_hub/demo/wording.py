@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..checkpoints import checkpoint_metadata
 from .analysis import Analysis
 from .examples import recognise
 from .views import truth
-from .zoo import metadata
 
 INTRO = """
 <div class="ifl-card ifl-intro">
@@ -42,7 +42,7 @@ def verdict(analysis: Analysis) -> str:
 <div class="ifl-card {"ifl-flagged" if analysis.flagged else "ifl-calm"}" role="status">
 <p class="ifl-headline">{"Flagged as altered" if analysis.flagged else "Not flagged"}</p>
 {meter(score, alarm)}
-<p>{caution(analysis.flagged, metadata(analysis.model.folder).get("operating_point"))}</p>
+<p>{caution(analysis.flagged, checkpoint_metadata(analysis.model.folder.path).get("operating_point"))}</p>
 <p class="ifl-small">{escape(analysis.path.name)} · {escape(" · ".join(facts))}</p>
 </div>
 """

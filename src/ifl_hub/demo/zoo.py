@@ -1,6 +1,5 @@
 """The models that a demo offers: checked when it starts, loaded when they are first asked for."""
 
-import json
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -68,9 +67,3 @@ class Zoo:
 def _shown(name: str) -> str:
     """Visitors see no folder of this machine."""
     return Path(name).name if Path(name).is_absolute() else name
-
-
-def metadata(folder: ModelFolder) -> dict[str, Any]:
-    """What is known about a checkpoint beyond its weights; empty where it came without."""
-    path = folder.path / "metadata.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}

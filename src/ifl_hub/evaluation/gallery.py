@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..files import atomic_file, write_atomically
 from ..image_processing import load_image
 from ..metrics import ImageCounts, get_definition, image_counts
 from ..metrics.pixel import f1
-from ..reports.gallery import Cell, comparison_grid, map_picture, mask_picture
+from ..reports import colour_heatmap
+from ..reports.gallery import Cell, comparison_grid, mask_picture
 from .explaining import explain, worst_first
 from .report import Evaluation
 from .robustness import CLEAN
@@ -64,7 +67,7 @@ def _row(evaluation: Evaluation, runs: Mapping[str, PredictionRun], file: Path, 
     cells = [Cell(load_image(file).pixels, record.forgery_type), Cell(mask_picture(labels))]
     for run in runs.values():
         score = f1(_count(evaluation, run, record).confusion())
-        cells.append(Cell(map_picture(run.heatmap(record)), f"F1 {score:.2f}"))
+        cells.append(Cell(np.asarray(colour_heatmap(run.heatmap(record))), f"F1 {score:.2f}"))
     return cells
 
 

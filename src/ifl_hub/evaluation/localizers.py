@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..messages import first_line
 from ..processes import own_device
 from .baselines import PREFIX, find_baseline
 from .labelled_images import EvaluationError
@@ -95,8 +96,7 @@ def _load_model(name: str, folder: Path) -> Predict:
     try:
         localize = pipeline("image-forgery-localization", model=str(folder), device=own_device())
     except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise EvaluationError(f"{name}: the model cannot be loaded ({reason})") from error
+        raise EvaluationError(f"{name}: the model cannot be loaded ({first_line(error)})") from error
     has_head = False
 
     def look_for_head(_module: Any, _inputs: Any, outputs: Any) -> None:

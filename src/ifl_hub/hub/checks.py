@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoImageProcessor
 
 from ..files import joint_sha256
+from ..messages import first_line
 from .checkpoint import read_json, resolve_model_class
 
 #: Identifiers of licences on the Hub under which weights and pictures are commonly published.
@@ -78,7 +79,7 @@ def _model_loads(folder: Path) -> Iterator[str]:
         _, report = model_class.from_pretrained(folder, output_loading_info=True)
         AutoImageProcessor.from_pretrained(folder)
     except (OSError, ValueError, RuntimeError) as error:
-        yield f"the model cannot be loaded: {str(error).strip().splitlines()[0]}"
+        yield f"the model cannot be loaded: {first_line(error)}"
         return
     for key in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[key]:

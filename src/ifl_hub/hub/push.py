@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_atomically
+from ..messages import first_line
 from .checkpoint import read_json
 from .checks import PICKLES, find_problems
 from .code_export import export_code
@@ -172,5 +173,4 @@ def _refusal(repo_id: str, error: Exception) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
         return f"the Hub does not let you write to {repo_id} ({status}): `hf auth login`, or set HF_TOKEN"
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return f"the Hub did not take {repo_id}: {reason}"
+    return f"the Hub did not take {repo_id}: {first_line(error)}"

@@ -6,8 +6,6 @@ import io
 import numpy as np
 from PIL import Image
 
-from .overlay import COLOUR_MAP
-
 #: Longest side of a picture in a report, in pixels.
 LARGEST = 1200
 _QUALITIES = (88, 75, 60, 40)
@@ -27,6 +25,18 @@ def shrink(image: Image.Image, largest: int = LARGEST) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BOX)
 
 
+def shrink_mask(mask: np.ndarray, largest: int = LARGEST) -> np.ndarray:
+    """A mask on the smaller grid, bool: marked where any of its pixels was, so that a small region stays visible.
+
+    Example:
+        >>> mask = np.zeros((400, 800), bool)
+        >>> mask[7, 9] = True
+        >>> shrink_mask(mask, 100).shape, int(shrink_mask(mask, 100).sum())
+        ((50, 100), 1)
+    """
+    return np.asarray(shrink(Image.fromarray(mask.astype(np.float32)), largest)) > 0
+
+
 def to_jpeg_uri(image: Image.Image, budget: int = 300_000) -> str:
     """A `data:` URI of at most about `budget` bytes: the best quality that fits."""
     for quality in _QUALITIES:
@@ -42,16 +52,6 @@ def to_png_uri(image: Image.Image) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return _uri("png", buffer)
-
-
-def colour_heatmap(heatmap: np.ndarray) -> Image.Image:
-    """Probabilities `(H, W)` in [0, 1] as the overlay's colours.
-
-    Example:
-        >>> colour_heatmap(np.zeros((2, 3))).getpixel((0, 0))
-        (38, 17, 68)
-    """
-    return Image.fromarray(COLOUR_MAP.round().astype(np.uint8)[np.rint(np.clip(heatmap, 0, 1) * 255).astype(np.uint8)])
 
 
 def _uri(kind: str, buffer: io.BytesIO) -> str:

@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..image_processing.loading import LoadedImage, load_image
 from .calibration import explain_mask, explain_score
-from .embedding import LARGEST, colour_heatmap, shrink, to_jpeg_uri, to_png_uri
+from .embedding import LARGEST, shrink, shrink_mask, to_jpeg_uri, to_png_uri
 from .model_facts import ModelFacts
-from .overlay import render_overlay
+from .overlay import colour_heatmap, render_overlay
 from .picture_facts import clean_text, read_picture_facts
 from .regions import Region, Regions, find_regions
 from .rendering import render
@@ -96,7 +96,7 @@ def _views(pixels: np.ndarray, heatmap: np.ndarray, mask: np.ndarray, regions: R
     """The four pictures as URIs, all of one size; the mask shows every region, however small."""
     original = shrink(Image.fromarray(pixels))
     probabilities = np.asarray(shrink(Image.fromarray(heatmap.astype(np.float32))))
-    marked = np.asarray(shrink(Image.fromarray(mask.astype(np.float32)))) > 0
+    marked = shrink_mask(mask)
     overlay = render_overlay(original, probabilities, marked)
     _number(overlay, regions, overlay.width / pixels.shape[1])
     return {

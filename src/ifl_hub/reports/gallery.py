@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from .overlay import COLOUR_MAP
-
 _CELL = (168, 126)  # pixels, width and height that a picture is fitted into
 _GAP, _LINE = 6, 16
 _INK = (40, 40, 40)
@@ -25,11 +23,6 @@ class Cell:
 
     pixels: NDArray[np.uint8]
     caption: str = ""
-
-
-def map_picture(probabilities: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """A map `(H, W)` in [0, 1] in the overlay's colours, `(H, W, 3)` uint8: dark violet is 0, pale yellow 1."""
-    return np.rint(COLOUR_MAP[np.rint(np.clip(probabilities, 0, 1) * 255).astype(np.uint8)]).astype(np.uint8)
 
 
 def mask_picture(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:

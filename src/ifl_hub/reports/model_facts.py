@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints import weights_sha256
+from ..checkpoints import checkpoint_metadata, weights_sha256
 from ..export import BACKENDS
 
 _PACKAGES = ("torch", "transformers", "numpy", "pillow")
@@ -54,8 +54,7 @@ class ModelFacts:
 
         folder = Path(folder)
         processor = IflImageProcessor.from_pretrained(folder, local_files_only=True)
-        file = folder / "metadata.json"
-        metadata = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        metadata = checkpoint_metadata(folder)
         backend = BACKENDS[metadata["exported"]["format"]] if "exported" in metadata else "torch"
         return cls(
             name=name or folder.name,

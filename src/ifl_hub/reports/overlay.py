@@ -57,6 +57,16 @@ def render_overlay(image: np.ndarray | Image.Image, heatmap: np.ndarray, mask: n
     return Image.fromarray(drawn)
 
 
+def colour_heatmap(heatmap: np.ndarray) -> Image.Image:
+    """Probabilities `(H, W)` in [0, 1] as the overlay's colours: dark violet is 0, pale yellow 1.
+
+    Example:
+        >>> colour_heatmap(np.zeros((2, 3))).getpixel((0, 0))
+        (38, 17, 68)
+    """
+    return Image.fromarray(COLOUR_MAP.round().astype(np.uint8)[np.rint(np.clip(heatmap, 0, 1) * 255).astype(np.uint8)])
+
+
 def _blend(pixels: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     grey = (pixels.astype(np.float32) @ _LUMA)[..., None]
     probability = np.clip(heatmap, 0, 1).astype(np.float32)
