@@ -67,7 +67,7 @@ def draw_host(rng: np.random.Generator, pool: PhotoPool, height: int, width: int
     index, box = _draw_photo(rng, pool)
     photo = pool.photo(index)
     smallest = max(height / photo.shape[0], width / photo.shape[1])
-    scale = _draw_scale(rng, smallest)
+    scale = draw_scale(rng, smallest)
     if box is not None:
         scale = max(smallest, min(scale, float(np.sqrt(_LARGEST_OBJECT * height * width / (box[2] * box[3])))))
     crop_height = min(photo.shape[0], max(1, round(height / scale)))
@@ -110,8 +110,11 @@ def _draw_start(rng: np.random.Generator, length: int, crop: int, span: tuple[in
     return int(rng.integers(low, high + 1))
 
 
-def _draw_scale(rng: np.random.Generator, smallest: float) -> float:
-    """Canvas pixels per photo pixel, not below `smallest`, where the crop is as large as the photo allows."""
+def draw_scale(rng: np.random.Generator, smallest: float) -> float:
+    """Canvas pixels per photo pixel, not below `smallest`, where the crop is as large as the photo allows.
+
+    A third of the draws are native pixels, a third a thumbnail, the rest lie between.
+    """
     choice = rng.random()
     if choice < 0.35:
         return max(1.0, smallest)

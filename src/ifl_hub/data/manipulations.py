@@ -105,7 +105,7 @@ def _draw_turn(rng: np.random.Generator) -> float:
 
 def _draw_area(rng: np.random.Generator, pool: PhotoPool, host: Host, largest: float) -> tuple[np.ndarray, str]:
     """A region of the canvas: an object that the photo is known to show, or a drawn shape; never empty."""
-    if rng.random() < 0.85:
+    if rng.random() < 0.6:
         subject = object_in_view(rng, pool, host)
         if subject is not None and 0.003 < float((subject > 0.5).mean()) < largest:
             return subject, _OBJECT_IN_VIEW

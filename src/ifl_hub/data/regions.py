@@ -14,7 +14,7 @@ SHAPES = ("polygon", "ellipse", "rectangle", "blob", "object")
 def draw_region(
     rng: np.random.Generator, height: int, width: int, pool: PhotoPool | None = None
 ) -> tuple[np.ndarray, str]:
-    """A hard-edged alpha that fills a box: the outline of a real object in half of all cases.
+    """A hard-edged alpha that fills a box: the outline of a real object in four of ten cases.
 
     Args:
         rng: The source of every choice.
@@ -25,7 +25,7 @@ def draw_region(
     Returns:
         (height, width) float32 in [0, 1], somewhere above 0.5, and the shape's name, one of `SHAPES`.
     """
-    weights = np.array([0.2, 0.06, 0.06, 0.16, 0.52 if pool is not None and pool.cutouts else 0.0])
+    weights = np.array([0.24, 0.09, 0.09, 0.2, 0.38 if pool is not None and pool.cutouts else 0.0])
     shape = SHAPES[int(rng.choice(len(SHAPES), p=weights / weights.sum()))]
     if shape == "object" and pool is not None:
         outline = pool.cutout(int(rng.integers(len(pool.cutouts)))).alpha

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .histories import Step, apply_steps, draw_kernel, plan_colour_match, plan_gain, plan_history, resize
-from .hosts import Edit, Host, object_in_view
+from .hosts import Edit, Host, draw_scale, object_in_view
 from .patches import (
     Patch,
     best_fitting,
@@ -22,9 +22,10 @@ from .patches import (
 from .photos import PhotoPool
 from .regions import draw_box, draw_region
 
-_BACKGROUND, _OBJECT = 0.08, 0.65  # how often a background; else how often a cut-out and not a drawn region
+_BACKGROUND, _OBJECT = 0.08, 0.45  # how often a background; else how often a cut-out and not a drawn region
 _LARGEST = 0.6  # of the canvas, a pasted part's box
 _GREY = 3.0  # mean difference of a pixel's channels in grey levels, below which a picture counts as grey
+_SAME_SCENE = 0.25  # how often a drawn region is from another shot of the same scene: only traces betray it
 _SEAMLESS = 0.07  # how often colours are adapted by Poisson editing
 
 
@@ -42,7 +43,7 @@ def splicing(rng: np.random.Generator, pool: PhotoPool, host: Host) -> Edit | No
         places = draw_places(rng, patch.alpha, host.image.shape, 8)
     else:
         places = [draw_place(rng, patch.alpha.shape, host.image.shape) for _ in range(8)]
-    careful, sigma = bool(rng.random() < 0.3), draw_feather(rng)
+    careful, sigma = bool(rng.random() < 0.45), draw_feather(rng)
     place = best_fitting(host.image, patch, places) if careful else places[0]
     seamless = bool(rng.random() < _SEAMLESS)
     recolour = _plan_recolour(rng, patch, window(host.image, *place, *patch.alpha.shape), seamless)
@@ -71,25 +72,39 @@ def _object_patch(rng: np.random.Generator, pool: PhotoPool, host: Host) -> tupl
 
 
 def _region_patch(rng: np.random.Generator, pool: PhotoPool, host: Host) -> tuple[Patch, dict[str, Any]]:
-    """A drawn region of a photo other than the host's, if there is another."""
-    index = _other_photo(rng, pool, host)
-    photo = pool.photo(index)
+    """A drawn region of another photo, or of another shot of the same scene.
+
+    The forger has that photo at a size of its own, as the host has one: were it always there with all its pixels, what
+    is pasted into a small picture would be smoother than its surroundings, and nothing else would be learnt.
+    """
+    index = host.photo if rng.random() < _SAME_SCENE else _other_photo(rng, pool, host)
+    photo, canvas = pool.photo(index), host.image.shape
+    seen = round(draw_scale(rng, min(1.0, max(canvas[0] / photo.shape[0], canvas[1] / photo.shape[1]))), 3)
     scale = 1.0 if rng.random() < 0.35 else round(float(rng.uniform(0.4, 1.6)), 3)
-    box = draw_box(rng, host.image.shape, _LARGEST)
-    height, width = (min(max(8, round(side / scale)), room) for side, room in zip(box, photo.shape[:2], strict=True))
-    top, left = int(rng.integers(photo.shape[0] - height + 1)), int(rng.integers(photo.shape[1] - width + 1))
+    room = [max(8, int(side * seen)) for side in photo.shape[:2]]
+    height, width = (
+        min(max(8, round(side / scale)), most) for side, most in zip(draw_box(rng, canvas, _LARGEST), room, strict=True)
+    )
+    top, left = int(rng.integers(room[0] - height + 1)), int(rng.integers(room[1] - width + 1))
     alpha, shape = draw_region(rng, height, width, pool)
-    margin = margin_for(scale)
-    around = window(photo, top - margin, left - margin, height + 2 * margin, width + 2 * margin)
-    record = {"region": shape, "donor": pool.photos[index].name, "source": [top, left, height, width], "scale": scale}
-    return Patch(around, np.pad(alpha, margin)), record
+    margin, kernel = margin_for(scale), draw_kernel(rng)
+    around = _seen_window(photo, seen, (top - margin, left - margin, height + 2 * margin, width + 2 * margin), kernel)
+    record = {"region": shape, "donor": pool.photos[index].name, "seen": seen}
+    return Patch(around, np.pad(alpha, margin)), record | {"source": [top, left, height, width], "scale": scale}
+
+
+def _seen_window(photo: np.ndarray, seen: float, box: tuple[int, int, int, int], kernel: str) -> np.ndarray:
+    """A (top, left, height, width) window of a photo that was resized by `seen`, without resizing all of it."""
+    top, left, height, width = box
+    rows, columns = max(1, round(height / seen)), max(1, round(width / seen))
+    return resize(window(photo, round(top / seen), round(left / seen), rows, columns), height, width, kernel)
 
 
 def _replace_background(rng: np.random.Generator, pool: PhotoPool, host: Host) -> Edit:
     """Replaces all beyond a wavy horizon, or all around a subject: what is forged is not always an object."""
     index = _other_photo(rng, pool, host)
     photo, (height, width) = pool.photo(index), host.image.shape[:2]
-    scale = max(height / photo.shape[0], width / photo.shape[1], float(rng.uniform(0.5, 1.0)))
+    scale = draw_scale(rng, max(height / photo.shape[0], width / photo.shape[1]))
     rows, columns = min(photo.shape[0], round(height / scale)), min(photo.shape[1], round(width / scale))
     top, left = int(rng.integers(photo.shape[0] - rows + 1)), int(rng.integers(photo.shape[1] - columns + 1))
     history, kernel, sigma = plan_history(rng), draw_kernel(rng), draw_feather(rng)

@@ -2,23 +2,22 @@
 
 The autocorrelation of a whitened picture has a peak at every displacement by which something was copied; the picture is
 then compared with itself at the strongest displacements, pixel by pixel. Nothing is learnt here: a network that reads
-the two maps learns what they are worth. Copies that were turned or scaled have no single displacement and are missed.
+the two maps learns what they are worth. Copies that were turned or scaled have no single displacement:
+`moved_copies` looks for those.
 """
-
-import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .local_statistics import correlation, luminance, normalised_detail, window_mean
+
 DISPLACEMENTS = 4  # strongest ones that are compared
 NEAREST = 10  # pixels; what lies closer resembles itself anyway
 WINDOW = 13  # side of the window that is compared, pixels
-BLUR = 1.5  # pixels, standard deviation of what is taken off
 WHITENING = 0.8  # 0 leaves the spectrum, 1 makes it flat
 SMALLEST_OVERLAP = 0.03  # of the picture; a displacement that leaves less of it is not considered
 BISECTIONS = 32  # of the range of the values, to find their median by counting
-_LUMINANCE = (0.299, 0.587, 0.114)
 
 
 @torch.no_grad()
@@ -40,17 +39,9 @@ def self_similarity(pixels: Tensor) -> Tensor:
         (True, True)
     """
     with torch.autocast(pixels.device.type, enabled=False):
-        detail = _normalised_detail(pixels.float())
+        detail = normalised_detail(luminance(pixels.float()))
         rows, columns, prominence = _displacements(detail)
         return _compare(detail, rows, columns, prominence)
-
-
-def _normalised_detail(pixels: Tensor) -> Tensor:
-    """High-pass luminance at one contrast everywhere, `(B, 1, H, W)`."""
-    luminance = (pixels * pixels.new_tensor(_LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    detail = luminance - _blur(luminance)
-    floor = 0.02 * luminance.std((1, 2, 3), keepdim=True, correction=0) + 1e-3
-    return (detail / (_window_mean(detail**2, 15).sqrt() + floor)).clamp(-3, 3)
 
 
 def _displacements(detail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -116,14 +107,14 @@ def _median_by_counting(values: Tensor, valid: Tensor) -> Tensor:
 
 
 def _compare(detail: Tensor, rows: Tensor, columns: Tensor, prominence: Tensor) -> Tensor:
-    energy = _window_mean(detail**2, WINDOW)
+    energy = window_mean(detail**2, WINDOW)
     likeness = torch.zeros_like(detail)
     standing = torch.zeros_like(detail)
     for which in range(DISPLACEMENTS):
         by = rows[:, which], columns[:, which]
-        together = _window_mean(detail * _displaced(detail, *by), WINDOW)
+        together = window_mean(detail * _displaced(detail, *by), WINDOW)
         partner = _displaced(energy, *by)
-        alike = (together / ((energy * partner).sqrt() + 0.05)).clamp(0, 1)
+        alike = correlation(together, energy, partner)
         # A window that reaches into the picture from a pixel whose partner lies beyond the border proves nothing.
         alike = alike * ((partner > 0) & (prominence[:, which] > 0).view(-1, 1, 1, 1))
         alike = torch.maximum(alike, _displaced(alike, -by[0], -by[1]))  # both, what was copied and where to
@@ -141,19 +132,3 @@ def _displaced(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     place = y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None]
     moved = values.flatten(1).gather(1, place.flatten(1)).view_as(values)
     return moved * inside[:, None]
-
-
-def _window_mean(values: Tensor, side: int) -> Tensor:
-    """Mean over a square window, zeros beyond the border; one direction after the other."""
-    rows = F.avg_pool2d(values, (side, 1), 1, (side // 2, 0))
-    return F.avg_pool2d(rows, (1, side), 1, (0, side // 2))
-
-
-def _blur(values: Tensor) -> Tensor:
-    """Gaussian, the border repeated."""
-    reach = math.ceil(3 * BLUR)
-    offsets = torch.arange(-reach, reach + 1, device=values.device, dtype=values.dtype)
-    kernel = torch.exp(-0.5 * (offsets / BLUR) ** 2)
-    kernel = kernel / kernel.sum()
-    padded = F.pad(values, (reach,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))

@@ -4,7 +4,7 @@ A re-implementation from the paper (Sun et al., ICCV 2023), which has no public 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from transformers.configuration_utils import PreTrainedConfig
 from ...image_processing.masks import IGNORED
 from ..efficientnet_levels import EfficientNetLevels
 from ..inputs import check_inputs
+from ..moved_copies import moved_copies
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
 from ..pretrained import IflPreTrainedModel
@@ -92,17 +93,22 @@ class SaflNetCopies(nn.Module):
     """What the picture shows twice, `(B, 3, H, W)` -> `(B, C, H/4, W/4)`, to be added to the decoder's features.
 
     A copied region has the statistics of its surroundings, so no other level can see it. Not in the paper.
+
+    Args:
+        evidence: `(B, 3, H, W)` to how alike each place is to another, and how much speaks for such a copy.
+        usual: What of the latter authentic pictures seldom reach.
+        channels: Width of the first layer.
+        width: Of the decoder.
     """
 
-    PROMINENCE = 10.0  # robust deviations; authentic pictures seldom reach it
-
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, evidence: Callable[[Tensor], Tensor], usual: float, channels: int, width: int) -> None:
         super().__init__()
+        self.evidence, self.usual = evidence, usual
         self.layers = nn.Sequential(SaflNetConvolution(2, channels, 3), SaflNetConvolution(channels, width, 3))
         self.gain = nn.Parameter(torch.full((width,), 0.1))  # a decoder that was trained without it stays what it was
 
     def forward(self, pixels: Tensor) -> Tensor:
-        evidence = self_similarity(pixels) / pixels.new_tensor([1.0, self.PROMINENCE]).float().view(1, 2, 1, 1)
+        evidence = self.evidence(pixels) / pixels.new_tensor([1.0, self.usual]).float().view(1, 2, 1, 1)
         grid = F.avg_pool2d(evidence, DECODER_STRIDE).to(pixels.dtype)
         return self.gain.view(1, -1, 1, 1) * self.layers(grid)
 
@@ -131,7 +137,10 @@ class SaflNetDecoder(nn.Module):
         )
         self.smooth = nn.ModuleList(SaflNetConvolution(width, width, 3) for _ in channels)
         self.residuals = SaflNetResiduals(config.residual_channels) if config.residual_channels else None
-        self.copies = SaflNetCopies(config.copy_channels, width) if config.copy_channels else None
+        self.copies = self.moved_copies = None
+        if config.copy_channels:
+            self.copies = SaflNetCopies(self_similarity, 10.0, config.copy_channels, width)
+            self.moved_copies = SaflNetCopies(moved_copies, 20.0, config.copy_channels, width)
         self.mix = SaflNetConvolution(width * len(channels) + config.residual_channels, width, 1)
         self.refine = SaflNetConvolution(width, width, 3)
         self.classifier = nn.Conv2d(width, 1, 1)
@@ -146,8 +155,9 @@ class SaflNetDecoder(nn.Module):
         if self.residuals is not None:
             gathered.append(self.residuals(pixels))
         mixed = self.mix(torch.cat(gathered, 1))
-        if self.copies is not None:
-            mixed = mixed + self.copies(pixels)
+        for copies in (self.copies, self.moved_copies):
+            if copies is not None:
+                mixed = mixed + copies(pixels)
         return self.classifier(self.refine(mixed))
 
 
