@@ -19,18 +19,23 @@ def normalised_detail(grey: Tensor) -> Tensor:
     """High-pass of a luminance at one contrast everywhere, `(B, 1, H, W)`."""
     detail = grey - gaussian_blur(grey, _BLUR)
     floor = 0.02 * grey.std((1, 2, 3), keepdim=True, correction=0) + 1e-3
-    return (detail / (window_mean(detail**2, 15).sqrt() + floor)).clamp(-3, 3)
+    return (detail / (window_mean(detail**2, 15).clamp(min=0).sqrt() + floor)).clamp(-3, 3)
 
 
 def correlation(together: Tensor, energy: Tensor, other_energy: Tensor) -> Tensor:
     """How alike two normalised details are in [0, 1], from window means of their product and of their squares."""
-    return (together / ((energy * other_energy).sqrt() + 0.05)).clamp(0, 1)
+    return (together / ((energy * other_energy).clamp(min=0).sqrt() + 0.05)).clamp(0, 1)
 
 
 def window_mean(values: Tensor, side: int) -> Tensor:
-    """Mean over a square window of odd side, zeros beyond the border; one direction after the other."""
-    rows = F.avg_pool2d(values, (side, 1), 1, (side // 2, 0))
-    return F.avg_pool2d(rows, (1, side), 1, (0, side // 2))
+    """Mean over a square window of odd side, zeros beyond the border.
+
+    By running sums, whose rounding may leave a mean of squares a little below 0.
+    """
+    before, after = side // 2 + 1, side // 2
+    sums = F.pad(values, (before, after, before, after)).cumsum(-1)
+    sums = (sums[..., side:] - sums[..., :-side]).cumsum(-2)
+    return (sums[..., side:, :] - sums[..., :-side, :]) / side**2
 
 
 def gaussian_blur(values: Tensor, sigma: float) -> Tensor:
