@@ -35,7 +35,7 @@ class TestSaflNet(ModelTesterMixin):
 
 
 class TestSaflNetFiner(TestSaflNet):
-    """The layout of the shipped weights: stride 2, high-pass residuals, self-similarity, no squeeze-and-excitation."""
+    """The layout of the shipped weights: stride 2, high-pass residuals, a search for copies, no squeeze-and-excitation."""
 
     def make_config(self, **overrides):
         encoder = {**SaflNetConfig.tiny().encoder_config.to_dict(), "squeeze_expansion_ratio": 0.0}
@@ -46,6 +46,14 @@ class TestSaflNetFiner(TestSaflNet):
             "localized_images": "all",
         }
         return SaflNetConfig.tiny(**{"encoder_config": encoder, **layout, **overrides})
+
+    def make_inputs(self, *arguments, **options):
+        """Pictures whose right half is a copy of the left one: without copies, what reads them sees only zeros."""
+        inputs = super().make_inputs(*arguments, **options)
+        pixels = inputs["pixel_values"]
+        half = pixels.shape[3] // 2
+        pixels[..., half : 2 * half] = pixels[..., :half].clone()
+        return inputs
 
 
 def build(seed=0, **overrides):
