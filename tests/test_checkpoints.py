@@ -18,6 +18,7 @@ LARGEST = {
     "sumi-ifl-small": 5_000_000,
     "safl-net-lite0": 16_000_000,
     "diff-forensics-small": 6_000_000,
+    "ncl-small": 5_000_000,
     "exposing-deception-small": 8_000_000,
 }
 #: Auto class and image processor by the task that a checkpoint was trained for.

@@ -35,7 +35,7 @@ class TestSaflNet(ModelTesterMixin):
 
 
 class TestSaflNetFiner(TestSaflNet):
-    """The layout of the shipped weights: stride 2, high-pass residuals, a search for copies, no squeeze-and-excitation."""
+    """The layout of the shipped weights: stride 2, high-pass residuals, copies, no squeeze-and-excitation."""
 
     def make_config(self, **overrides):
         encoder = {**SaflNetConfig.tiny().encoder_config.to_dict(), "squeeze_expansion_ratio": 0.0}

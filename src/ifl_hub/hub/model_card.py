@@ -8,7 +8,7 @@ from typing import Any
 from .checkpoint import read_json
 from .code_export import remote_task
 from .description import method_facts
-from .results import METRICS, false_alarms, plotted, score_table, three
+from .results import METRICS, false_alarms, plotted, robustness_title, score_table, three
 
 TEMPLATES = Path(__file__).parent / "templates"
 #: What a card says although a checkpoint's metadata may leave it out.
@@ -109,9 +109,8 @@ def _plot(scores: Sequence[Mapping[str, Any]], name: str) -> dict[str, str] | No
     conditions = score["robustness"]
     columns = [metric for metric in METRICS if any(metric in values for values in conditions.values())]
     rows = [[condition, *(three(values.get(metric)) for metric in columns)] for condition, values in conditions.items()]
-    where = score["data"] + (f", {score['split']} split" if score.get("split") else "")
     table = _markdown([["condition", *(METRICS[metric][0] for metric in columns)], *rows])
-    return {"file": plot_name(name), "title": where, "table": table}
+    return {"file": plot_name(name), "title": robustness_title(score), "table": table}
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_atomically
-from .results import METRICS
+from .results import METRICS, robustness_title
 
 _SHOWN = ("pixel_auc", "pixel_f1", "authentic_fpr")
 _COLOURS = ("#4477aa", "#228833", "#ee6677")
@@ -37,8 +37,7 @@ def plot_robustness(path: Path, score: Mapping[str, Any]) -> None:
     panel.set_xlim(0, 1.05)
     panel.grid(axis="x", alpha=0.25)
     panel.legend(fontsize=8, loc="lower right")
-    where = score["data"] + (f", {score['split']} split" if score.get("split") else "")
-    panel.set_title(f"{where} ({score['n_forged']} forged, {score['n_authentic']} authentic)", fontsize=10)
+    panel.set_title(robustness_title(score), fontsize=10)
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})

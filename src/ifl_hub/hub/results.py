@@ -174,6 +174,17 @@ def three(value: float | None) -> str:
     return text.replace("0.", ".", 1) if abs(value) < 1 and text not in ("1.000", "-1.000") else text
 
 
+def robustness_title(score: Mapping[str, Any]) -> str:
+    """On what a score's robustness was measured: data, split and number of pictures.
+
+    Example:
+        >>> robustness_title({"data": "casia1", "split": "validation", "n_robustness": 20})
+        'casia1, validation split (20 pictures)'
+    """
+    where = score["data"] + (f", {score['split']} split" if score.get("split") else "")
+    return f"{where} ({score.get('n_robustness', score.get('n_forged', 0) + score.get('n_authentic', 0))} pictures)"
+
+
 def plotted(scores: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The first score with a robustness grid, which is what the card's plot shows."""
     return next((score for score in scores if score.get("robustness")), None)

@@ -4,6 +4,7 @@
 models. `training_scripts/make_leaderboard.py` does both.
 """
 
+from .card_scores import card_scores
 from .documents import render_calibration, render_leaderboard, render_worst, render_zoo_table
 from .measuring import ROBUSTNESS, leaderboard_names, measure
 from .statistics import STATISTICS, RunStatistics, TestSet, TestSetStatistics, load_statistics
@@ -16,6 +17,7 @@ __all__ = [
     "RunStatistics",
     "TestSet",
     "TestSetStatistics",
+    "card_scores",
     "leaderboard_names",
     "load_statistics",
     "measure",
