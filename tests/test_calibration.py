@@ -186,7 +186,6 @@ def test_one_call_calibrates_a_folder(tmp_path, monkeypatch):
     assert script.calibrate_folder(tmp_path / "model", pool, 0) == (point, calibration)
 
 
-@pytest.mark.xfail(strict=True, reason="not calibrated: training_scripts/calibrate_checkpoint.py NAMES --pictures DIR")
 @pytest.mark.parametrize("name", LOCALIZERS)
 class TestShippedCalibration:
     def test_the_processor_holds_what_was_fitted(self, name):

@@ -15,6 +15,7 @@ from ifl_hub.evaluation.explaining import explain, worst_first
 from ifl_hub.evaluation.leaderboard import (
     ROBUSTNESS,
     STATISTICS,
+    card_scores,
     leaderboard_names,
     load_statistics,
     measure,
@@ -28,10 +29,6 @@ from ifl_hub.metrics import ImageCounts, get_definition
 from labelled_folder import write_folder
 
 ROOT = Path(__file__).parent.parent
-#: Strict: the day everything is measured, these pass, the suite is red, and this mark goes.
-pending = pytest.mark.xfail(
-    strict=True, reason="not all is measured: calibrate_checkpoint.py NAMES, then make_leaderboard.py --data SETS"
-)
 TRAINED = [name for name in leaderboard_names() if not name.startswith("baseline:")]
 
 
@@ -73,7 +70,6 @@ def test_no_document_has_drifted():
 
 
 class TestWhatShips:
-    @pending
     def test_every_localizer_was_measured_on_every_set(self):
         for one in load_statistics():
             assert set(one.runs) == set(leaderboard_names())
@@ -81,7 +77,6 @@ class TestWhatShips:
                 assert [row.name for row in run.counts["clean"]] == [image.name for image in one.images]
         assert set(load_speed()) == set(leaderboard_names())
 
-    @pending
     @pytest.mark.parametrize("name", TRAINED)
     def test_the_numbers_are_those_of_the_weights_that_ship(self, name):
         settings = json.loads(json.dumps(dict(checkpoint_localizer(name).settings)))
@@ -90,7 +85,16 @@ class TestWhatShips:
             assert {key: facts[key] for key in settings} == settings, "run training_scripts/make_leaderboard.py --data"
             assert facts["score_threshold"] == list_checkpoints()[name]["operating_point"]["score_threshold"]
 
-    @pending
+    @pytest.mark.parametrize("name", TRAINED)
+    def test_the_card_states_the_same_numbers(self, name):
+        facts = list_checkpoints()[name]
+        stated = {(score["data"], score["split"]): score for score in facts["scores"]}
+        for score in card_scores(name, facts["weights_sha256"], "2026-11-26"):
+            card = stated.pop((score["data"], score["split"]))
+            assert card["methods"] == score["methods"], "run training_scripts/write_cards.py"
+            assert card.get("robustness") == score.get("robustness")
+        assert not stated
+
     def test_robustness_was_measured_on_the_same_pictures_for_all(self):
         runs = {name: run for name, run in load_statistics()[0].runs.items() if len(run.counts) > 1}
         assert {*TRAINED, "baseline:ela", "baseline:noise", "baseline:copy-move"} == set(runs)
