@@ -138,7 +138,9 @@ def test_faces_run_through_the_same_command(tmp_path, monkeypatch):
         "rows: {both: [], neither: [config.use_lil=false, config.use_gil=false]}\n"
     )
     arguments = ["--ablation", str(tmp_path / "own.yaml"), "--data", str(faces), "--out", str(tmp_path / "runs")]
-    monkeypatch.setattr(sys, "argv", ["compare_losses.py", *arguments, "--seeds", "0", "--workers", "0", "--folds", "2"])
+    monkeypatch.setattr(
+        sys, "argv", ["compare_losses.py", *arguments, "--seeds", "0", "--workers", "0", "--folds", "2"]
+    )
     runpy.run_path(str(ROOT / "training_scripts" / "compare_losses.py"), run_name="__main__")
     tables = json.loads((tmp_path / "runs" / "results.json").read_text())
     assert list(tables) == ["validation", "each of 2 folds", "all folds together"]

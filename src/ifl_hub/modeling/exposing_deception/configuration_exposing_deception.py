@@ -60,8 +60,8 @@ class ExposingDeceptionConfig(IflConfig):
         num_local_blocks: n, at least 2. Every block is a full network of its own and sees the whole face.
         backbone_norm_momentum: Share of a new batch in the running statistics of the blocks' batch normalisation.
             transformers' own values for EfficientNet (0.99) and MobileNetV1 (0.9997) keep little but the last batch.
-        frozen_layers: So many of the first layers of every block (its stem counts as one) are not trained and keep their
-            statistics: for pre-trained blocks and few faces. The paper trains all (0).
+        frozen_layers: So many of the first layers of every block (its stem counts as one) are not trained and keep
+            their statistics: for pre-trained blocks and few faces. The paper trains all (0).
         fusion_hidden_sizes: Widths of the fusion layer f_g between the n features and the global one.
         fusion_dropout: After each hidden layer of f_g, in [0, 1).
         classifier_dropout: Before the classifier of the global feature, in [0, 1).
