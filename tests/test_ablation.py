@@ -134,13 +134,13 @@ def test_faces_run_through_the_same_command(tmp_path, monkeypatch):
         "processor: {size: {height: 32, width: 32}}\n"
     )
     (tmp_path / "own.yaml").write_text(
-        f"recipe: {tmp_path}/recipe.yaml\nset: [steps=1, validation_every=1]\nscores: {{image_auc: frame AUC, image_auc_low: low}}\n"
+        f"recipe: {tmp_path}/recipe.yaml\nset: [steps=1, validation_every=1]\n"
+        "scores: {image_auc: frame AUC, image_auc_low: low}\n"
         "rows: {both: [], neither: [config.use_lil=false, config.use_gil=false]}\n"
     )
     arguments = ["--ablation", str(tmp_path / "own.yaml"), "--data", str(faces), "--out", str(tmp_path / "runs")]
-    monkeypatch.setattr(
-        sys, "argv", ["compare_losses.py", *arguments, "--seeds", "0", "--workers", "0", "--folds", "2"]
-    )
+    arguments += ["--seeds", "0", "--workers", "0", "--folds", "2"]
+    monkeypatch.setattr(sys, "argv", ["compare_losses.py", *arguments])
     runpy.run_path(str(ROOT / "training_scripts" / "compare_losses.py"), run_name="__main__")
     tables = json.loads((tmp_path / "runs" / "results.json").read_text())
     assert list(tables) == ["validation", "each of 2 folds", "all folds together"]
