@@ -50,7 +50,7 @@ def test_the_rows_of_exposing_deception_are_those_of_table_4_table_5_and_figure_
         return {row: ablation.row_recipe(row, 0).build_config() for row in ablation.rows}
 
     losses = [(config.use_lil, config.use_gil) for config in configs("exposing_deception_losses").values()]
-    assert losses == [(True, True), (False, True), (True, False), (False, False)]
+    assert losses == [(False, False), (False, True), (True, False), (True, True)]
     backbones = [config.backbone.model_type for config in configs("exposing_deception_backbones").values()]
     assert backbones == ["resnet", "efficientnet", "mobilenet_v1"]
     assert [config.num_local_blocks for config in configs("exposing_deception_blocks").values()] == [4, 3, 5, 6, 7]
@@ -134,13 +134,23 @@ def test_faces_run_through_the_same_command(tmp_path, monkeypatch):
         "processor: {size: {height: 32, width: 32}}\n"
     )
     (tmp_path / "own.yaml").write_text(
-        f"recipe: {tmp_path}/recipe.yaml\nset: [steps=1, validation_every=1]\nscores: {{image_auc: frame AUC}}\n"
+        f"recipe: {tmp_path}/recipe.yaml\nset: [steps=1, validation_every=1]\n"
+        "scores: {image_auc: frame AUC, image_auc_low: low}\n"
         "rows: {both: [], neither: [config.use_lil=false, config.use_gil=false]}\n"
     )
     arguments = ["--ablation", str(tmp_path / "own.yaml"), "--data", str(faces), "--out", str(tmp_path / "runs")]
-    monkeypatch.setattr(sys, "argv", ["compare_losses.py", *arguments, "--seeds", "0", "--workers", "0"])
+    arguments += ["--seeds", "0", "--workers", "0", "--folds", "2"]
+    monkeypatch.setattr(sys, "argv", ["compare_losses.py", *arguments])
     runpy.run_path(str(ROOT / "training_scripts" / "compare_losses.py"), run_name="__main__")
-    results = json.loads((tmp_path / "runs" / "results.json").read_text())["validation"]
+    tables = json.loads((tmp_path / "runs" / "results.json").read_text())
+    assert list(tables) == ["validation", "each of 2 folds", "all folds together"]
+    assert list(tables["each of 2 folds"]["both"]) == ["0", "1"]
+    for together in tables["all folds together"].values():
+        assert together["0"]["image_auc_low"] <= together["0"]["image_auc"]
+    judged = (tmp_path / "runs" / f"neither-fold{fold}of2" / "validation.jsonl" for fold in range(2))
+    videos = [{tuple(json.loads(line)["video"]) for line in file.read_text().splitlines()} for file in judged]
+    assert not videos[0] & videos[1] and len(videos[0] | videos[1]) == 16
+    results = tables["validation"]
     assert list(results) == ["both", "neither"] and 0 <= results["both"]["0"]["image_auc"] <= 1
     assert "| row | frame AUC of each seed |" in (tmp_path / "runs" / "table.md").read_text()
 

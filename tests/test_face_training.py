@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from ifl_hub.data.face_samples import FaceAugmentation, LabelledFaces, video_key
 from ifl_hub.data.schema import ForgeryRow, write_metadata
-from ifl_hub.evaluation.faces import FaceScore, auc, score_faces
+from ifl_hub.evaluation.faces import FaceScore, auc, folds_of, score_faces
 from ifl_hub.image_processing.loading import load_image
 from ifl_hub.training import Recipe, load_recipe
 from ifl_hub.training.engine import Trainer, run_recipe
@@ -57,6 +57,9 @@ def recipe(**changes):
         "validation_every": 12,
     }
     return Recipe(**{**values, **changes})
+
+
+MIDDLE = {"size": {"height": 20, "width": 20}, "cut_middle": True}
 
 
 def faces(*folders):
@@ -114,6 +117,16 @@ def test_every_change_of_a_face_changes_it_and_none_leaves_it(name):
         assert np.array_equal(changed[..., 0], changed[..., 2])
     with pytest.raises(ValueError, match=f"{name} is a probability"):
         FaceAugmentation(**{name: 2.0})
+
+
+def test_the_middle_is_cut_out_and_not_resampled(folder):
+    path, rows = folder
+    data, task = LabelledFaces(path, rows, 20, cut_middle=True), build_task(recipe(processor=MIDDLE, crop_size=20))
+    pixels = load_image(path / rows[0].file_name).pixels  # 40 x 36
+    assert np.array_equal(data[0]["image"], pixels[10:30, 8:28])
+    assert torch.equal(task.processor([pixels])["pixel_values"], task.processor([data[0]["image"]])["pixel_values"])
+    assert all(sample["image"].shape == (20, 20, 3) for part in task.build_data(faces(path)) for sample in [part[0]])
+    assert LabelledFaces(path, rows, 48, cut_middle=True)[0]["image"].shape == (48, 48, 3)
 
 
 def test_one_class_alone_is_refused(folder):
@@ -198,7 +211,7 @@ def test_mistakes_in_a_recipe_are_said(folder, tmp_path):
         build_task(recipe(options={"samples": "self-blended"})).build_data(Sources((tmp_path,)))
 
 
-@pytest.mark.parametrize("name", ["exposing_deception_paper", "exposing_deception_small"])
+@pytest.mark.parametrize("name", ["exposing_deception_paper", "exposing_deception_small", "exposing_deception_lite0"])
 def test_shipped_recipes_are_tasks(name):
     task = build_task(load_recipe(name))
     assert isinstance(task, FaceClassificationTask)
@@ -218,6 +231,18 @@ def test_listed_faces_lie_in_photos_of_the_manifest():
     assert {row["sha256"] for row in rows} <= set(photos)
     assert {photos[row["sha256"]].split for row in rows} == {"train", "validation"}
     assert all(left < right and top < bottom for left, top, right, bottom in (row["box"] for row in rows))
+
+
+@settings(max_examples=20)
+@given(groups=st.lists(st.integers(0, 9), min_size=1, max_size=30), count=st.integers(2, 4), seed=st.integers(0, 9))
+def test_a_group_is_in_one_fold_whatever_the_kind_of_its_faces(groups, count, seed):
+    kinds = ("none", "face-swap")
+    rows = [
+        ForgeryRow(f"{n}.png", None, ("authentic", "forged")[n % 2], "mine", kinds[n % 2], str(group))
+        for n, group in enumerate(groups)
+    ]
+    folds = folds_of(rows, count, seed)
+    assert len(set(zip(groups, folds, strict=True))) == len(set(groups)) and set(folds) <= set(range(count))
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------

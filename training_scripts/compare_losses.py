@@ -3,13 +3,16 @@ r"""What the parts of a method's objective change: the rows of its paper's ablat
     python training_scripts/compare_losses.py --ablation ncl_losses --pictures DIR --out runs/ncl-losses
     python training_scripts/compare_losses.py --ablation safl_net_plugins --pictures DIR --out runs/safl-net-plugins \
         --rows "1: baseline" "4: BGM" --test forgery/casia1:validation
-    python training_scripts/compare_losses.py --ablation exposing_deception_losses --data FACES --out runs/face-losses
+    python training_scripts/compare_losses.py --ablation exposing_deception_losses --data FACES --out runs/face-losses \
+        --folds 3
 
 An ablation is a YAML file in `ifl_hub/training/ablations`: a recipe, and overrides for each row. Runs of one seed see
 the same samples, and all are judged on the same validation samples: of --data those that it holds out; of --pictures
-alone the same forgeries of photos that none was trained on. Run it again to continue after an interruption. `table.md`
+alone the same forgeries of photos that none was trained on. --folds adds a cross-validation over all labelled faces, in
+which no group is in two folds. Run it again to continue after an interruption. `table.md`
 and `results.json` in the output folder hold the scores; of localizers per-image means over forged images, F1 at 0.5,
-and the share of authentic images' pixels that is marked.
+and the share of authentic images' pixels that is marked; of face classifiers also the 95 % interval of the frame AUC,
+from whole videos drawn with replacement.
 """
 
 import argparse
@@ -17,6 +20,7 @@ import functools
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +31,13 @@ from transformers import pipeline
 import ifl_hub  # noqa: F401  (registers the methods)
 from ifl_hub.data import ForgerySynthesizer
 from ifl_hub.data.photos import PhotoPool
+from ifl_hub.data.schema import read_metadata
 from ifl_hub.evaluation import mean_of, read_labelled_images, score_images
+from ifl_hub.evaluation.faces import FaceScore, folds_of, score_faces
 from ifl_hub.files import write_atomically
 from ifl_hub.training.ablation import LOCALIZATION_SCORES, Ablation, Scores, ablation_table, load_ablation
 from ifl_hub.training.engine import Trainer
+from ifl_hub.training.face_classification import FaceClassificationTask
 from ifl_hub.training.labelled import LabelledData
 from ifl_hub.training.localization import LocalizationTask
 from ifl_hub.training.sources import ENDLESS, Sources, photo_pools
@@ -49,6 +56,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of all runs")
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="these rows only; the first is compared with")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folds", type=int, default=0, help="of a cross-validation over faces; 0 for none")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe value")
     parser.add_argument("--test", nargs="+", default=[], metavar="DIR[:SPLIT]", help="imagefolders to score as well")
     parser.add_argument("--workers", type=int, default=1, help="processes that make samples")
@@ -60,6 +68,8 @@ def main() -> None:
         if arguments.test and ablation.scores != LOCALIZATION_SCORES:
             raise ValueError("--test scores localizers; this ablation's rows are judged on their validation samples")
         results = run_all(ablation, arguments)
+        if arguments.folds:
+            results |= cross_validate(ablation, arguments)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
     write_atomically(arguments.out / "results.json", json.dumps(results, indent=2).encode())
@@ -73,7 +83,7 @@ def run_all(ablation: Ablation, arguments: argparse.Namespace) -> Results:
     results: Results = {}
     for row in ablation.rows:
         for seed in arguments.seeds:
-            folder = arguments.out / f"{''.join(c for c in row if c.isalnum() or c in '+_')}-seed{seed}"
+            folder = run_folder(arguments.out, row, f"seed{seed}")
             scores = {"validation": train(ablation, row, seed, folder, arguments)}
             scores |= {data: score(folder / "final", data) for data in arguments.test}
             for data, values in scores.items():
@@ -86,10 +96,67 @@ def train(ablation: Ablation, row: str, seed: int, folder: Path, arguments: argp
     recipe = ablation.row_recipe(row, seed, arguments.set)
     task = build_task(recipe)
     train_data, validation_data = samples(task, ablation, arguments)
-    Trainer(task, train_data, validation_data, folder, arguments.workers).run()
+    return trained(task, train_data, validation_data, folder, ablation, arguments.workers)
+
+
+def cross_validate(ablation: Ablation, arguments: argparse.Namespace) -> Results:
+    """Train every row on all folds but one, for each in turn; the fold's number is the seed.
+
+    Returns:
+        The scores of each fold, and those of all faces together, each judged by the network that saw nothing of its
+        group.
+    """
+    if len(arguments.data) != 1 or arguments.folds < 2:
+        raise ValueError("--folds needs 2 or more, and --data one folder of faces")
+    folder = Path(LabelledData.parse(arguments.data[0]).path)
+    faces = read_metadata(folder)
+    folds = folds_of(faces, arguments.folds)
+    names = f"each of {arguments.folds} folds", "all folds together"
+    results: Results = {name: {row: {} for row in ablation.rows} for name in names}
+    for row in ablation.rows:
+        held_out: list[FaceScore] = []
+        for fold in range(arguments.folds):
+            task = build_task(ablation.row_recipe(row, fold, arguments.set))
+            if not isinstance(task, FaceClassificationTask):
+                raise ValueError("--folds is for ablations of face classifiers")
+            train_data = task.labelled(folder, [face for face, own in zip(faces, folds, strict=True) if own != fold])
+            shown = task.shown(folder, [face for face, own in zip(faces, folds, strict=True) if own == fold])
+            run = run_folder(arguments.out, row, f"fold{fold}of{arguments.folds}")
+            results[names[0]][row][fold] = trained(task, train_data, shown, run, ablation, arguments.workers)
+            held_out += read_scores(run)
+        together = {**score_faces(held_out), **bounds(held_out)}
+        results[names[1]][row][0] = {name: together[name] for name in ablation.scores}
+    return results
+
+
+def run_folder(out: Path, row: str, name: str) -> Path:
+    """Where one run of a row lies."""
+    return out / f"{''.join(c for c in row if c.isalnum() or c in '+_')}-{name}"
+
+
+def trained(
+    task: Task, train_data: SampleSource, validation_data: SampleSource, folder: Path, ablation: Ablation, workers: int
+) -> Scores:
+    """Train, or continue; the scores of the last validation."""
+    if not (folder / "final").is_dir():
+        Trainer(task, train_data, validation_data, folder, workers).run()
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     last = next(row for row in reversed(rows) if "loss" not in row)
+    if isinstance(task, FaceClassificationTask):
+        last |= bounds(read_scores(folder))
     return {name: last.get(name) for name in ablation.scores}
+
+
+def read_scores(folder: Path) -> list[FaceScore]:
+    """The last validation of a face classifier."""
+    rows = [json.loads(line) for line in (folder / "validation.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [FaceScore(row["score"], bool(row["label"]), tuple(row["video"])) for row in rows]
+
+
+def bounds(frames: Sequence[FaceScore]) -> Scores:
+    """The 95 % interval of the frame AUC: `image_auc_low` and `image_auc_high`."""
+    low, high = score_faces(frames)["intervals"]["image_auc"] or (None, None)
+    return {"image_auc_low": low, "image_auc_high": high}
 
 
 def samples(task: Task, ablation: Ablation, arguments: argparse.Namespace) -> tuple[SampleSource, SampleSource]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..image_processing.image_processing_face import middle_of
 from ..image_processing.loading import load_image
 from .histories import Step, apply_steps, draw_grid, plan_gain, plan_jpeg, plan_noise, resize
 from .schema import ForgeryRow
@@ -100,6 +101,7 @@ class LabelledFaces:
         seed: Seed of the whole series.
         oversample: How often an epoch shows a real face; `"auto"` as often as makes up for their number.
         augmentation: None for the pictures as they are, in their own order.
+        cut_middle: Whether samples are the middle of the pictures, not resampled, in place of the whole.
 
     Raises:
         ValueError: If one of the two labels has no row.
@@ -113,6 +115,7 @@ class LabelledFaces:
         seed: int = 0,
         oversample: int | Literal["auto"] = 1,
         augmentation: FaceAugmentation | None = None,
+        cut_middle: bool = False,
     ) -> None:
         real = sum(row.label == "authentic" for row in rows)
         if not 0 < real < len(rows):
@@ -122,6 +125,7 @@ class LabelledFaces:
         self.size = size
         self.seed = seed
         self.augmentation = augmentation
+        self.cut_middle = cut_middle
         times = max(1, round((len(rows) - real) / real)) if oversample == "auto" else oversample
         self.epoch = [
             number for number, row in enumerate(rows) for _ in range(times if row.label == "authentic" else 1)
@@ -136,7 +140,8 @@ class LabelledFaces:
         epoch, position = divmod(index, len(self.epoch))
         number = self.epoch[position] if self.augmentation is None else self._order(epoch)[position]
         row = self.rows[number]
-        image = resize_face(load_image(self.folder / row.file_name).pixels, self.size)
+        pixels = load_image(self.folder / row.file_name).pixels
+        image = resize_face(middle_of(pixels, self.size, self.size) if self.cut_middle else pixels, self.size)
         if self.augmentation is not None:
             image = self.augmentation(image, np.random.default_rng([self.seed, 1, index]))
         return {"image": image, "label": int(row.label == "forged"), "index": index, "row": row}

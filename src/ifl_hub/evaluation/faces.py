@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.schema import ForgeryRow
 from ..metrics import DetectionAccumulator
 from ..metrics.curves import area_under_roc, rank_scores
 
@@ -67,6 +68,30 @@ def score_faces(frames: Sequence[FaceScore], seed: int = 0) -> dict[str, Any]:
             for method in methods
         },
     }
+
+
+def folds_of(rows: Sequence[ForgeryRow], count: int, seed: int = 0) -> list[int]:
+    """The fold of each face in a cross-validation: the groups of each kind of face are dealt out in a random order.
+
+    Args:
+        rows: Faces; those of one group, whatever their kind, come into one fold.
+        count: Of folds.
+        seed: Of the order.
+
+    Example:
+        >>> faces = [ForgeryRow(f"{n}.png", None, "authentic", "a", "none", str(n // 2)) for n in range(8)]
+        >>> sorted(set(zip(folds_of(faces, 2), (face.group for face in faces))))
+        [(0, '1'), (0, '2'), (1, '0'), (1, '3')]
+    """
+    kinds: dict[str, set[str]] = {}
+    for row in rows:
+        kinds.setdefault(row.forgery_type, set()).add(row.group)
+    fold_of_group: dict[str, int] = {}
+    for kind in sorted(kinds):
+        groups = sorted(kinds[kind] - fold_of_group.keys())
+        for place, number in enumerate(np.random.default_rng(seed).permutation(len(groups))):
+            fold_of_group[groups[number]] = place % count
+    return [fold_of_group[row.group] for row in rows]
 
 
 def bootstrap_intervals(videos: Sequence[Sequence[FaceScore]], seed: int = 0) -> dict[str, tuple[float, float] | None]:

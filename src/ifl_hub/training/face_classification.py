@@ -81,13 +81,25 @@ class FaceClassificationTask:
         train, validation = ([row for row in rows if row.split == split] for split in ("train", "validation"))
         return (
             self.labelled(folder, train),
-            LabelledFaces(folder, validation, self.recipe.crop_size),
+            self.shown(folder, validation),
         )
 
     def labelled(self, folder: Path, rows: Sequence[Any]) -> LabelledFaces:
         """The endless series of training samples made of labelled faces."""
         recipe = self.recipe
-        return LabelledFaces(folder, rows, recipe.crop_size, recipe.seed, self.options.oversample, self.augmentation)
+        return LabelledFaces(
+            folder,
+            rows,
+            recipe.crop_size,
+            recipe.seed,
+            self.options.oversample,
+            self.augmentation,
+            self.processor.cut_middle,
+        )
+
+    def shown(self, folder: Path, rows: Sequence[Any]) -> LabelledFaces:
+        """Labelled faces as they are, to be judged."""
+        return LabelledFaces(folder, rows, self.recipe.crop_size, cut_middle=self.processor.cut_middle)
 
     def _self_blended(self, folders: Sequence[Path]) -> tuple[SampleSource, SampleSource]:
         recipe = self.recipe

@@ -60,6 +60,8 @@ class ExposingDeceptionConfig(IflConfig):
         num_local_blocks: n, at least 2. Every block is a full network of its own and sees the whole face.
         backbone_norm_momentum: Share of a new batch in the running statistics of the blocks' batch normalisation.
             transformers' own values for EfficientNet (0.99) and MobileNetV1 (0.9997) keep little but the last batch.
+        frozen_layers: So many of the first layers of every block (its stem counts as one) are not trained and keep
+            their statistics: for pre-trained blocks and few faces. The paper trains all (0).
         fusion_hidden_sizes: Widths of the fusion layer f_g between the n features and the global one.
         fusion_dropout: After each hidden layer of f_g, in [0, 1).
         classifier_dropout: Before the classifier of the global feature, in [0, 1).
@@ -99,6 +101,7 @@ class ExposingDeceptionConfig(IflConfig):
     backbone_config: str | dict | PreTrainedConfig | None = None
     num_local_blocks: int = 4
     backbone_norm_momentum: int | float = 0.1
+    frozen_layers: int = 0
     fusion_hidden_sizes: list[int] | tuple[int, ...] = (1000, 500)
     fusion_dropout: int | float = 0.5
     classifier_dropout: int | float = 0.5
@@ -121,6 +124,8 @@ class ExposingDeceptionConfig(IflConfig):
         self.label2id: dict[str, int] = self.label2id or {label: index for index, label in self.id2label.items()}
         if self.num_local_blocks < 2:
             raise ValueError(f"num_local_blocks must be at least 2, got {self.num_local_blocks}")
+        if self.frozen_layers < 0:
+            raise ValueError(f"frozen_layers must be at least 0, got {self.frozen_layers}")
         if not self.fusion_hidden_sizes or min(self.fusion_hidden_sizes) < 1:
             raise ValueError(
                 f"fusion_hidden_sizes needs one or more widths of at least 1, got {list(self.fusion_hidden_sizes)}"

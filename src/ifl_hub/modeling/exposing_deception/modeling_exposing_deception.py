@@ -5,6 +5,7 @@ Equation numbers are the paper's.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,14 +124,25 @@ class ExposingDeceptionForImageClassification(ExposingDeceptionPreTrainedModel):
             self.leave_one_out_classifiers = nn.ModuleList(nn.Linear((count - 1) * width, labels) for _ in range(count))
         if config.loss_weighting == "auto":
             self.loss_weighting = ExposingDeceptionLossWeighting(len(config.loss_names), config.loss_variance_floor)
+        _first_layers(self.local_blocks[0], config.frozen_layers)  # says where there are not so many
         self.post_init()
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "ExposingDeceptionForImageClassification":
+        """Switch between training and evaluation, but for the frozen layers, which stay in evaluation."""
+        super().train(mode)
+        for block in self.local_blocks:
+            for layer in _first_layers(block, self.config.frozen_layers):
+                layer.eval().requires_grad_(False)
+        return self
 
     def load_encoder_weights(self, id_or_path: str | Path | Sequence[str | Path]) -> None:
         """Start the blocks from trained weights, such as `"microsoft/resnet-34"`.
 
         Args:
             id_or_path: A Hub id or a folder of a model of the blocks' family, for all blocks; or n of them, one each.
-                Equal blocks are fine: their heads are random, and so they part.
+                Equal blocks are fine: their heads are random, and so they part. A block may be the first layers of an
+                EfficientNet, whose top layer then keeps its random weights.
 
         Raises:
             ValueError: If there are neither one nor n, or the weights do not fit the blocks.
@@ -263,12 +275,34 @@ def _trained_state(id_or_path: str | Path) -> dict[str, Tensor]:
     return AutoModel.from_pretrained(str(id_or_path)).state_dict()
 
 
+def _layers(block: nn.Module) -> list[nn.Module]:
+    """The stem of a block, and the layers of the only list that the networks of transformers keep them in."""
+    body = next(module for module in block.modules() if isinstance(module, nn.ModuleList))
+    return [next(block.children()), *body]
+
+
+def _first_layers(block: nn.Module, count: int) -> list[nn.Module]:
+    layers = _layers(block) if count else []
+    if count > len(layers):
+        raise ValueError(f"frozen_layers={count}, but a {type(block).__name__} of these sizes has {len(layers)} layers")
+    return layers[:count]
+
+
+def _is_cut_off(name: str, block: nn.Module) -> bool:
+    """Whether a weight belongs to a layer of EfficientNet that comes after the block's last."""
+    layer = re.match(r"encoder\.blocks\.(\d+)\.", name)
+    return layer is not None and int(layer[1]) >= len(_layers(block)) - 1
+
+
 def _load_block(block: nn.Module, state: dict[str, Tensor], source: str) -> None:
     own = block.state_dict()
-    gates = [name for name in state if ".squeeze_excite." in name and name not in own]
-    if any(state[name].any() for name in gates if name.endswith("expand.weight")):
+    kept = {name: value for name, value in state.items() if not _is_cut_off(name, block)}
+    gates = [name for name in kept if ".squeeze_excite." in name and name not in own]
+    if any(kept[name].any() for name in gates if name.endswith("expand.weight")):
         raise ValueError(f"{source} uses squeeze-and-excitation: set the backbone's squeeze_expansion_ratio")
-    fitting = {name: value for name, value in state.items() if name not in gates}
+    fitting = {name: value for name, value in kept.items() if name not in gates}
+    if len(kept) < len(state):
+        fitting |= {name: value for name, value in own.items() if name.startswith("encoder.top_")}
     if {name: value.shape for name, value in fitting.items()} != {name: value.shape for name, value in own.items()}:
         raise ValueError(
             f"{source} does not hold the weights of a {type(block).__name__} of these sizes: give "
