@@ -45,7 +45,7 @@ class FaceImageProcessor(IflImageProcessor):
         channels = super().process_image(image, *args, **kwargs)
         if not self.cut_middle:
             return channels
-        return middle_of(channels.transpose(1, 2, 0), self.size.height, self.size.width).transpose(2, 0, 1)
+        return middle_of(channels.transpose(1, 2, 0), self.size["height"], self.size["width"]).transpose(2, 0, 1)
 
 
 def middle_of(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
