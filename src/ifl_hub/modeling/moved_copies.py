@@ -143,11 +143,21 @@ def _strongest(strength: Tensor, most: int) -> tuple[Tensor, Tensor]:
     allowed = height * width // SPARSEST
     # An exported graph has one K for all sizes.
     count = most if torch.compiler.is_compiling() else max(1, min(most, allowed))
-    values, flat = F.pad(strength.flatten(1), (0, count), value=-1.0).topk(count)
+    values, flat = _highest(F.pad(strength.flatten(1), (0, count), value=-1.0), count)
     rank = torch.arange(count, device=strength.device)
     line = torch.full_like(flat, width)  # a tensor: ONNX knows no remainder by a size
     places = torch.stack([flat % line, (flat // line).clamp(max=height - 1)], -1)
     return places.to(strength.dtype), (values > 1e-3) & (rank < allowed)
+
+
+def _highest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The highest `count` of `(B, N)` in falling order, and where they are; equal ones, as exact copies have, in order.
+
+    `topk` leaves their order open, and eager and exported models would differ.
+    """
+    places = values.topk(count).indices.sort(dim=1).values
+    found, order = values.gather(1, places).sort(dim=1, descending=True, stable=True)
+    return found, places.gather(1, order)
 
 
 def _describe(level: Tensor, places: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
@@ -184,7 +194,7 @@ def match(found: Keypoints) -> Pairs:
     ambiguity = (1 - best) / (1 - second + 1e-6)
     good = (ambiguity < DISTINCT) & (best > 0.5)
     # Padding: a small picture has fewer keypoints than pairs are wanted.
-    quality, source = F.pad(torch.where(good, 1 - ambiguity, 0.0), (0, PAIRS)).topk(PAIRS)
+    quality, source = _highest(F.pad(torch.where(good, 1 - ambiguity, 0.0), (0, PAIRS)), PAIRS)
     source = source * (quality > 0)
     target = partner.gather(1, source)
     turns = _divide(_pick(found.directions, target), _pick(found.directions, source))
