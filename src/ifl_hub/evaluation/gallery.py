@@ -17,7 +17,7 @@ from .robustness import CLEAN
 from .store import ImageRecord, PredictionRun
 
 EXAMPLES, WORST = 8, 12
-_JPEG_QUALITY = 60
+_JPEG_QUALITY = 52
 
 
 def write_gallery(target: Path, evaluation: Evaluation, files: Mapping[str, Path]) -> None:
