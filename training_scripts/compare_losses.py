@@ -20,8 +20,8 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -124,7 +124,7 @@ def cross_validate(ablation: Ablation, arguments: argparse.Namespace) -> Results
             run = run_folder(arguments.out, row, f"fold{fold}of{arguments.folds}")
             results[names[0]][row][fold] = trained(task, train_data, shown, run, ablation, arguments.workers)
             held_out += read_scores(run)
-        together = {**score_faces(held_out), **bounds(held_out)}
+        together = with_bounds(score_faces(held_out))
         results[names[1]][row][0] = {name: together[name] for name in ablation.scores}
     return results
 
@@ -143,7 +143,7 @@ def trained(
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     last = next(row for row in reversed(rows) if "loss" not in row)
     if isinstance(task, FaceClassificationTask):
-        last |= bounds(read_scores(folder))
+        last |= with_bounds(score_faces(read_scores(folder)))
     return {name: last.get(name) for name in ablation.scores}
 
 
@@ -153,10 +153,10 @@ def read_scores(folder: Path) -> list[FaceScore]:
     return [FaceScore(row["score"], bool(row["label"]), tuple(row["video"])) for row in rows]
 
 
-def bounds(frames: Sequence[FaceScore]) -> Scores:
-    """The 95 % interval of the frame AUC: `image_auc_low` and `image_auc_high`."""
-    low, high = score_faces(frames)["intervals"]["image_auc"] or (None, None)
-    return {"image_auc_low": low, "image_auc_high": high}
+def with_bounds(scores: dict[str, Any]) -> dict[str, Any]:
+    """What `score_faces` gives, with the 95 % interval of the frame AUC: `image_auc_low` and `image_auc_high`."""
+    low, high = scores["intervals"]["image_auc"] or (None, None)
+    return {**scores, "image_auc_low": low, "image_auc_high": high}
 
 
 def samples(task: Task, ablation: Ablation, arguments: argparse.Namespace) -> tuple[SampleSource, SampleSource]:

@@ -1,10 +1,9 @@
 r"""Turn a finished run into an embedded checkpoint: weights, processor with its operating point, metadata and card.
 
     python training_scripts/embed_checkpoint.py runs/sumi-ifl-small --name sumi-ifl-small --recipe sumi_ifl_small \
-        --pictures DIR --about training_scripts/about_sumi_ifl.json --revision $(git rev-parse --short HEAD) \
-        --scores casia1.json
+        --pictures DIR --about training_scripts/about_sumi_ifl.json --revision $(git rev-parse --short HEAD)
 
-Run it once without --scores, measure the checkpoint (compare_with_ela.py --out), and run it again with them.
+Its scores come afterwards: make_leaderboard.py --data measures them, write_cards.py states them.
 """
 
 import argparse
@@ -44,7 +43,6 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="the gathered pictures")
     parser.add_argument("--about", type=Path, required=True, help="JSON with licence and limits")
     parser.add_argument("--revision", required=True, help="git revision of the code that the run used")
-    parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON files of compare_with_ela.py")
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.recipe)
     recorded = json.loads((arguments.run / "recipe.json").read_text(encoding="utf-8"))
@@ -97,7 +95,6 @@ def describe(
 ) -> dict[str, Any]:
     """Everything the card says, from what the run and the measurements wrote."""
     summary = json.loads((arguments.run / "final" / "training_summary.json").read_text(encoding="utf-8"))
-    scores = [json.loads(path.read_text(encoding="utf-8")) for path in arguments.scores]
     model = ifl_hub.AutoModelForImageForgeryLocalization.from_pretrained(target)
     return {
         "name": arguments.name,
@@ -118,7 +115,7 @@ def describe(
             "torch": summary["torch"],
         },
         "training_data": manifest_table(load_manifest(recipe.pictures)),
-        "scores": [{key: value for key, value in score.items() if key != "images"} for score in scores],
+        "scores": [],
     }
 
 

@@ -89,7 +89,7 @@ def score_table(score: Mapping[str, Any], name: str) -> list[list[str]]:
 def false_alarms(score: Mapping[str, Any]) -> list[str]:
     """What a score says of authentic images, in sentences."""
     found = {number.metric: number for number in own_numbers(score)}
-    where = score["data"] + (f", {score['split']} split" if score.get("split") else "")
+    where = _where(score)
     sentences = []
     if area := found.get("authentic_fpr"):
         sentences.append(f"{where}: {area.value:.1%} of the pixels of {area.n} authentic images are marked.")
@@ -178,11 +178,15 @@ def robustness_title(score: Mapping[str, Any]) -> str:
     """On what a score's robustness was measured: data, split and number of pictures.
 
     Example:
-        >>> robustness_title({"data": "casia1", "split": "validation", "n_robustness": 20})
-        'casia1, validation split (20 pictures)'
+        >>> score = {"data": "casia1", "split": "validation", "n_forged": 116, "n_authentic": 90}
+        >>> robustness_title(score), robustness_title({**score, "n_robustness": 20})
+        ('casia1, validation split (206 pictures)', 'casia1, validation split (20 pictures)')
     """
-    where = score["data"] + (f", {score['split']} split" if score.get("split") else "")
-    return f"{where} ({score.get('n_robustness', score.get('n_forged', 0) + score.get('n_authentic', 0))} pictures)"
+    return f"{_where(score)} ({score.get('n_robustness', score['n_forged'] + score['n_authentic'])} pictures)"
+
+
+def _where(score: Mapping[str, Any]) -> str:
+    return score["data"] + (f", {score['split']} split" if score.get("split") else "")
 
 
 def plotted(scores: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

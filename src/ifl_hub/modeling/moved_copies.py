@@ -188,7 +188,7 @@ def match(found: Keypoints) -> Pairs:
     squares = (found.places**2).sum(-1)
     apart = squares[:, :, None] + squares[:, None] - 2 * found.places @ found.places.transpose(1, 2)
     usable = (apart >= NEAREST**2) & found.valid[:, None] & found.valid[:, :, None]
-    alike = alike.masked_fill_(~usable, -1.0) if not torch.compiler.is_compiling() else alike.masked_fill(~usable, -1.0)
+    alike = alike.masked_fill(~usable, -1.0)
     best, partner = alike.max(2)
     second = alike.scatter(2, partner[..., None], -1.0).amax(2)
     ambiguity = (1 - best) / (1 - second + 1e-6)

@@ -70,12 +70,8 @@ def _stated(summary: dict[str, Measured | None]) -> dict[str, float]:
 
 
 def _by_type(measured: TestSetStatistics, counts: Sequence[ImageCounts]) -> dict[str, dict[str, Any]]:
-    kinds: dict[str, set[str]] = {}
-    for image in measured.images:
-        if image.n_forged:
-            kinds.setdefault(image.forgery_type, set()).add(image.name)
     parts = {}
-    for kind, names in sorted(kinds.items()):
+    for kind, names in measured.names_by_type().items():
         summary = summarize(of_type(counts, names))
         parts[kind] = {"n": len(names)} | {key: part.value for key in _BY_TYPE if (part := summary[key]) is not None}
     return parts

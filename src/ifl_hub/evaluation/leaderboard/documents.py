@@ -137,18 +137,17 @@ def _set_section(one: TestSetStatistics) -> list[str]:
         f"{counted} {one.test_set.note}",
         _table(["", *keys.values(), "label"], rows),
     ]
-    types = sorted({image.forgery_type for image in forged})
+    types = one.names_by_type()
     return [*parts, _types_table(one, types)] if len(types) > 1 else parts
 
 
-def _types_table(one: TestSetStatistics, types: Sequence[str]) -> str:
-    names = {kind: {image.name for image in one.images if image.forgery_type == kind} for kind in types}
-    head = [f"{kind} ({len(names[kind])}): {number}" for kind in types for number in ("AUC", "F1")]
+def _types_table(one: TestSetStatistics, types: Mapping[str, set[str]]) -> str:
+    head = [f"{kind} ({len(names)}): {number}" for kind, names in types.items() for number in ("AUC", "F1")]
     rows = []
     for name in leaderboard_names():
         if name in one.runs:
             clean = one.runs[name].counts["clean"]
-            values = [summarize(of_type(clean, names[kind])) for kind in types]
+            values = [summarize(of_type(clean, names)) for names in types.values()]
             cells = [_cell(value[key]) for value in values for key in ("pixel_auc", "pixel_f1")]
             rows.append([_name(name), *cells])
     return _table(["", *head], rows)

@@ -122,6 +122,11 @@ class TestSetStatistics:
     images: Sequence[TestImage]
     runs: Mapping[str, RunStatistics]
 
+    def names_by_type(self) -> dict[str, set[str]]:
+        """Names of the forged images of each type of forgery, the types sorted."""
+        types = sorted({image.forgery_type for image in self.images if image.n_forged})
+        return {kind: {image.name for image in self.images if image.forgery_type == kind} for kind in types}
+
 
 def load_statistics(folder: Path = STATISTICS) -> list[TestSetStatistics]:
     """All statistics below a folder, in the order of the leaderboard; sets that were not measured are left out.
