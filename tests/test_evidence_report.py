@@ -161,6 +161,16 @@ def test_any_shape_has_a_report(facts, height, width):
     assert "JPEG compression" not in page.text
 
 
+def test_a_data_set_without_authentic_pictures_has_a_row_without_an_area(facts):
+    known = dict(facts.metadata["scores"][0])
+    name = facts.metadata["name"]
+    known |= {"n_authentic": 0, "methods": {name: {"pixel_auc": 0.8, "pixel_f1": 0.4}}}
+    alone = dataclasses.replace(facts, metadata={**facts.metadata, "scores": [known]})
+    data = encode(noise(40, 50), "PNG")
+    page = Page(evidence_report(data, result_of(np.zeros((40, 50), np.float32)), alone))
+    assert "0 0.800 0.400 \N{EN DASH}" in page.text
+
+
 def test_nothing_marked_and_nothing_known(facts):
     unknown = ModelFacts("mine", "00ff", facts.preprocessing)
     data = encode(noise(40, 50), "PNG")
@@ -189,7 +199,14 @@ def test_what_is_needed_to_check_it_is_there(facts):
 
 class TestCalibration:
     def test_rates_are_those_of_the_checkpoint(self, facts):
-        forged, authentic = (" ".join(explain_score(score, facts)) for score in (0.9, 0.1))
+        point = facts.metadata["operating_point"]
+        alarms = round(point["false_alarm_rate"] * point["n_authentic"])
+        assert f"{alarms} of {point['n_authentic']} (" in " ".join(explain_score(0.9, facts))
+
+    def test_rates_are_counted_and_explained(self, facts):
+        point = {**facts.metadata["operating_point"], "false_alarm_rate": 12 / 112, "sensitivity": 155 / 288}
+        known = dataclasses.replace(facts, metadata={"operating_point": {**point, "n_authentic": 112, "n_forged": 288}})
+        forged, authentic = (" ".join(explain_score(score, known)) for score in (0.9, 0.1))
         assert "12 of 112 (11 %, 95 % interval 6 % to 18 %) authentic pictures" in forged
         assert "133 of 288 (46 %" in forged
         # 10 of 100 forged: 5.4 found; 90 authentic: 9.6 false alarms; 9.6 / 15.0 = 64 %
