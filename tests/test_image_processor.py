@@ -100,6 +100,7 @@ def test_contradicting_size_settings_are_refused_early_and_in_the_call(settings_
         ({"threshold": 1.2}, "threshold=1.2 is no probability"),
         ({"score_threshold": -0.1}, "score_threshold=-0.1 is no probability"),
         ({"score_reduction": "median"}, "choose from top_1_percent_mean, mean, max"),
+        ({"score_source": "heat"}, "choose from detection_head, map"),
     ],
 )
 def test_operating_points_are_checked(settings_, message):
@@ -224,6 +225,7 @@ def test_everything_survives_saving_and_loading(tmp_path):
         "tile_overlap": 48,
         "threshold": 0.4,
         "score_threshold": 0.7,
+        "score_source": "map",
         "score_reduction": "max",
         "image_mean": (0.4, 0.5, 0.6),
     }

@@ -43,6 +43,7 @@ class TestSaflNetFiner(TestSaflNet):
             "level_strides": (2, 4, 8, 16, 32),
             "residual_channels": 4,
             "copy_channels": 4,
+            "views": 2,
             "localized_images": "all",
         }
         return SaflNetConfig.tiny(**{"encoder_config": encoder, **layout, **overrides})
@@ -311,6 +312,37 @@ def test_image_targets_default_to_any_forged_pixel():
     labels[0], labels[1, 0, 0] = 255, 1
     given_targets = model(pixels, labels=labels, image_targets=torch.tensor([0, 1, 1])).loss
     torch.testing.assert_close(model(pixels, labels=labels).loss, given_targets)
+
+
+@pytest.mark.parametrize(("views", "flips"), [(2, [(), (2, 3)]), (4, [(), (2, 3), (3,), (2,)])])
+def test_predictions_are_the_mean_of_the_views(views, flips):
+    alone, together = (build(views=count).eval() for count in (1, views))
+    pixels = torch.randn(2, 3, 64, 96)
+    with torch.no_grad():
+        seen = [alone(pixels.flip(sides)) for sides in flips]
+        output = together(pixels)
+    mean = torch.stack([view.logits.flip(sides) for view, sides in zip(seen, flips, strict=True)]).mean(0)
+    torch.testing.assert_close(output.logits, mean, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(output.image_logits, torch.stack([view.image_logits for view in seen]).mean(0))
+    assert not torch.allclose(output.logits, seen[0].logits, rtol=1e-3)
+
+
+def test_four_views_do_not_depend_on_which_way_up_a_picture_is():
+    model = build(views=4).eval()
+    pixels = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        straight, mirrored, turned = (model(pixels.flip(sides)).logits for sides in ((), (3,), (2, 3)))
+    torch.testing.assert_close(mirrored.flip(3), straight, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(turned.flip(2, 3), straight, rtol=1e-4, atol=1e-6)
+
+
+def test_training_sees_one_view():
+    pixels, labels = torch.randn(2, 3, 64, 64), torch.zeros(2, 64, 64, dtype=torch.long)
+    losses = []
+    for views in (1, 4):
+        model = build(views=views, classifier_dropout=0.0).train()
+        losses.append(model(pixels, labels=labels).loss)
+    assert torch.equal(*losses)
 
 
 def test_mean_mask_head_is_the_mean_of_the_pixel_scores():

@@ -211,6 +211,9 @@ def test_the_score_follows_the_checkpoint():
     for tile_size in (0, 32):  # the head of the most suspicious tile decides
         result = localizer(head)(pixels, tile_size=tile_size, tile_overlap=8)
         assert result["score"] == pytest.approx(untiled_heatmap(head, pixels).max(), abs=1e-5)
+    # A map can tell more than the head.
+    result = localizer(head, score_source="map", score_reduction="mean")(pixels)
+    assert result["score"] == pytest.approx(result["heatmap"].mean(), abs=1e-6)
 
 
 def test_a_checkpoint_that_resizes_sees_the_whole_picture():

@@ -2,20 +2,22 @@ r"""Calibrate an embedded localization checkpoint, set its label's operating poi
 
     python training_scripts/calibrate_checkpoint.py safl-net-lite0 sumi-ifl-small --pictures DIR
 
-Writes temperatures, bias and threshold into the checkpoint's preprocessor config, what they rest on into its metadata,
-its card, and docs/calibration.png. The weights stay as they are. Only photos of the recipe's manifest that were never
-trained on are used (DIR as in embed_checkpoint.py), so that everything about the checkpoint stays freely licensed.
+Writes temperatures, bias, threshold and the score's source (detection head or map, whichever tells forged pictures
+better) into the checkpoint's preprocessor config, what they rest on into its metadata, its card, and
+docs/calibration.png. The weights stay as they are. Only photos of the recipe's manifest that were never trained on are
+used (DIR as in embed_checkpoint.py), so that everything about the checkpoint stays freely licensed.
 """
 
 import argparse
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 from tqdm.auto import tqdm
 from transformers import pipeline
 
@@ -32,7 +34,7 @@ from ifl_hub.evaluation.calibration import (
 )
 from ifl_hub.files import write_atomically
 from ifl_hub.hub.model_card import render_model_card
-from ifl_hub.image_processing.scoring import calibrate
+from ifl_hub.image_processing.scoring import ScoreSource, calibrate, reduce_to_score
 from ifl_hub.training import load_recipe
 from ifl_hub.training.sources import photo_pools
 
@@ -42,6 +44,7 @@ SAMPLES = 80  # synthetic pictures for the map, and as many forged ones for the 
 SIZES = ((256, 256), (256, 384), (384, 256))
 FALSE_ALARM_RATE = 0.1
 TILE = 512  # pixels; larger pictures take several tiles, of which the most suspicious decides
+SOURCES = get_args(ScoreSource)
 FORGED = {"splicing": 1.0, "copy_move": 1.0, "removal": 0.5}
 
 
@@ -82,28 +85,36 @@ def calibrate_folder(folder: Path, validation: PhotoPool, seed: int) -> tuple[di
     localize = pipeline("image-forgery-localization", model=str(folder))
     processor = localize.image_processor
     processor.temperature, processor.score_temperature, processor.score_bias = 1.0, 1.0, 0.0
+    processor.score_source = "detection_head"
     pixels = PixelCounts.empty()
     for sample in synthetic(validation, seed + 4, {**FORGED, "authentic": 1}):
         pixels.add(log_odds(localize(sample["image"])["heatmap"]), sample["mask"].astype(bool))
     processor.temperature = round(fit_temperature(pixels), 3)
-    forged = [localize(sample["image"])["score"] for sample in synthetic(validation, seed + 5, FORGED)]
-    copies = [
-        (number, side, localize(image)["score"])
-        for number, side, image in tqdm(web_copies(validation, seed), desc="authentic photos")
-    ]
-    scores = log_odds(np.array([*forged, *(score for *_, score in copies)]))
+    forged = np.array([both_scores(localize, sample["image"]) for sample in synthetic(validation, seed + 5, FORGED)])
+    photos = tqdm(web_copies(validation, seed), desc="authentic photos")
+    copies = [(number, side, both_scores(localize, image)) for number, side, image in photos]
+    alarms = np.array([scores for *_, scores in copies])
     truth = [True] * len(forged) + [False] * len(copies)
+    given = log_odds(np.concatenate([forged, alarms]))
+    told_apart = [roc_auc_score(truth, scores) for scores in given.T]
+    source = int(np.argmax(told_apart))  # the detection head, where both are as good
+    processor.score_source = SOURCES[source]
+    scores = given[:, source]
     fitted = fit_score(scores, truth)
     processor.score_temperature, processor.score_bias = (round(value, 3) for value in fitted)
     how = (processor.score_temperature, processor.score_bias)
-    found = np.array([calibrate(score, *how) for score in forged])
-    alarms = np.array([calibrate(score, *how) for *_, score in copies])
+    found, alarms = (np.array([calibrate(score, *how) for score in of[:, source]]) for of in (forged, alarms))
     processor.score_threshold = min(1.0, math.ceil(1000 * operating_point(alarms.tolist(), FALSE_ALARM_RATE)) / 1000)
     processor.save_pretrained(folder)
     names = ("temperature", "score_temperature", "score_bias")
-    point = describe_point(processor.threshold, processor.score_threshold, found, alarms, copies, len(validation))
+    sides = np.array([side for _, side, _ in copies])
+    point = describe_point(processor.threshold, processor.score_threshold, found, alarms, sides, len(validation))
     return point, {
         "fitted": {name: getattr(processor, name) for name in names},
+        "score_source": {
+            "chosen": processor.score_source,
+            "auc": dict(zip(SOURCES, np.round(told_apart, 4), strict=True)),
+        },
         "pixels": {
             "before": pixel_reliability(pixels).as_dict(),
             "after": pixel_reliability(pixels, processor.temperature).as_dict(),
@@ -120,11 +131,11 @@ def describe_point(
     score_threshold: float,
     found: np.ndarray,
     alarms: np.ndarray,
-    copies: Sequence[tuple[int, int, float]],
+    sides: np.ndarray,
     photos: int,
 ) -> dict[str, Any]:
     """The metadata's `operating_point`: thresholds, what they give, and whether it holds for large pictures."""
-    large = np.array([side > TILE for _, side, _ in copies])
+    large = sides > TILE
     rates = {
         name: {"n": int(chosen.sum()), "false_alarm_rate": round(float((alarms[chosen] > score_threshold).mean()), 4)}
         for name, chosen in ((f"up to {TILE} px", ~large), (f"above {TILE} px", large))
@@ -132,7 +143,7 @@ def describe_point(
     }
     return {
         "description": (
-            f"The label says forged where the score exceeds what {FALSE_ALARM_RATE:.0%} of {len(copies)} authentic "
+            f"The label says forged where the score exceeds what {FALSE_ALARM_RATE:.0%} of {len(sides)} authentic "
             f"pictures reach: {photos} photos never trained on, whole, made smaller and compressed as on the web. "
             "On your own pictures the rates will differ."
         ),
@@ -141,10 +152,16 @@ def describe_point(
         "sensitivity": float((found > score_threshold).mean()),
         "false_alarm_rate": float((alarms > score_threshold).mean()),
         "n_forged": len(found),
-        "n_authentic": len(copies),
+        "n_authentic": len(sides),
         "n_photos": photos,
         "by_longer_side": rates,
     }
+
+
+def both_scores(localize: Any, image: np.ndarray) -> tuple[float, float]:
+    """A picture's score as `SOURCES` give it, the map's for both where there is no detection head."""
+    result = localize(image)
+    return result["score"], reduce_to_score(result["heatmap"], localize.image_processor.score_reduction)
 
 
 def synthetic(pool: PhotoPool, seed: int, mixture: dict[str, float]) -> Iterator[dict[str, Any]]:

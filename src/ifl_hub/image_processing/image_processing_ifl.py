@@ -20,7 +20,7 @@ from transformers.utils import ModelOutput, TensorType
 
 from .loading import load_image
 from .masks import IGNORED, to_label_map
-from .scoring import calibrate, check_score_reduction, reduce_to_score
+from .scoring import calibrate, check_score_reduction, check_score_source, reduce_to_score
 
 
 class IflImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]  # a TypedDict mypy cannot see
@@ -46,7 +46,9 @@ class IflImageProcessor(PilBackend):
         tile_overlap: Pixels of context that neighbouring tiles share.
         threshold: Operating point of the mask: a pixel is forged where its probability exceeds it.
         score_threshold: Operating point of the label: an image is forged if its score exceeds it.
-        score_reduction: How a map becomes a score for models without a detection head, one of `ScoreReduction`.
+        score_source: What gives the score: the model's `"detection_head"`, or the `"map"`, which can tell more and is
+            the source in any case where the model has no head.
+        score_reduction: How a map becomes a score, one of `ScoreReduction`.
         temperature: The map's log-odds are divided by it, so that its probabilities mean what they say. It moves no
             pixel across 0.5 and changes no order: masks at 0.5 and areas under curves stay what they are.
         score_temperature: The same for the score, whose log-odds lose `score_bias` first.
@@ -83,6 +85,7 @@ class IflImageProcessor(PilBackend):
         tile_overlap: int = 64,
         threshold: float = 0.5,
         score_threshold: float = 0.5,
+        score_source: str = "detection_head",
         score_reduction: str = "top_1_percent_mean",
         temperature: float = 1.0,
         score_temperature: float = 1.0,
@@ -90,6 +93,7 @@ class IflImageProcessor(PilBackend):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_score_source(score_source)
         check_score_reduction(score_reduction)
         for name, value in (("temperature", temperature), ("score_temperature", score_temperature)):
             if not 0 < value < math.inf:
@@ -101,6 +105,7 @@ class IflImageProcessor(PilBackend):
         self.tile_overlap = tile_overlap
         self.threshold = threshold
         self.score_threshold = score_threshold
+        self.score_source = score_source
         self.score_reduction = score_reduction
         self.temperature = temperature
         self.score_temperature = score_temperature
@@ -283,7 +288,8 @@ class IflImageProcessor(PilBackend):
 
         Args:
             probabilities: The map `(H, W)` float in [0, 1], calibrated already.
-            image_logit: Of a detection head; without one `score_reduction` of the map takes its place.
+            image_logit: Of a detection head. Without one, or where `score_source` is the map, it is `score_reduction`
+                of the map.
 
         Returns:
             In [0, 1]. Without calibration, the sigmoid of the logit or the reduced map itself.
@@ -293,7 +299,7 @@ class IflImageProcessor(PilBackend):
             >>> processor.image_score(np.zeros((2, 2)), image_logit=1.0)
             0.5
         """
-        if image_logit is None:
+        if image_logit is None or self.score_source == "map":
             score = reduce_to_score(probabilities, self.score_reduction)
             return calibrate(score, self.score_temperature, self.score_bias)
         return float(torch.tensor((image_logit - self.score_bias) / self.score_temperature).sigmoid())

@@ -1,4 +1,4 @@
-"""From a probability map to one number: the image score of methods that have no detection head."""
+"""From a probability map to one number: the score of a picture where no detection head gives it."""
 
 import math
 from typing import Literal, get_args
@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import numpy as np
 
 ScoreReduction = Literal["top_1_percent_mean", "mean", "max"]
+ScoreSource = Literal["detection_head", "map"]
 _NEAREST = 1e-7  # float32 maps end there
 
 
@@ -17,6 +18,16 @@ def check_score_reduction(reduction: str) -> None:
     """
     if reduction not in get_args(ScoreReduction):
         raise ValueError(f"score_reduction={reduction!r} is unknown; choose from {', '.join(get_args(ScoreReduction))}")
+
+
+def check_score_source(source: str) -> None:
+    """Reject an unknown source early, with the allowed list.
+
+    Raises:
+        ValueError: If `source` is none of `ScoreSource`.
+    """
+    if source not in get_args(ScoreSource):
+        raise ValueError(f"score_source={source!r} is unknown; choose from {', '.join(get_args(ScoreSource))}")
 
 
 def reduce_to_score(probabilities: np.ndarray, reduction: str = "top_1_percent_mean") -> float:

@@ -40,6 +40,8 @@ class SaflNetConfig(IflConfig):
         residual_channels: Width of a level of high-pass residuals beside the encoder's; 0 for none, as in the paper.
         copy_channels: Width of the layers that read where the picture resembles itself (`self_similarity`), which shows
             copy-moves; 0 for none, as in the paper.
+        views: Of how many views predictions are the mean: 1, the picture, as in the paper; 2, it and itself turned by
+            180 degrees; 4, also their mirror images. Copies are searched once; training always sees one view.
         image_head: `"pooled"` classifies the pooled deepest level; `"mean_mask"` is the paper's Cls#0, the mean of the
             pixel scores.
         classifier_dropout: Before the image classifier, in [0, 1).
@@ -94,6 +96,7 @@ class SaflNetConfig(IflConfig):
     decoder_channels: int = 128
     residual_channels: int = 0
     copy_channels: int = 0
+    views: Literal[1, 2, 4] = 1
     image_head: Literal["pooled", "mean_mask"] = "pooled"
     classifier_dropout: int | float = 0.2
     localized_images: Literal["forged", "all"] = "forged"

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 DECODER_STRIDE = 4
 PLUG_IN_STRIDES = (4, 8, 16, 32)
+#: Sides along which each view of a picture is flipped: none, both (half a turn), one.
+VIEWS: tuple[tuple[int, ...], ...] = ((), (-2, -1), (-1,), (-2,))
 
 
 @dataclass
@@ -90,7 +92,7 @@ class SaflNetResiduals(nn.Module):
 
 
 class SaflNetCopies(nn.Module):
-    """What the picture shows twice, `(B, 3, H, W)` -> `(B, C, H/4, W/4)`, to be added to the decoder's features.
+    """What the picture shows twice, `(B, 2, H/4, W/4)` -> `(B, C, H/4, W/4)`, to be added to the decoder's features.
 
     A copied region has the statistics of its surroundings, so no other level can see it. Not in the paper.
 
@@ -107,10 +109,13 @@ class SaflNetCopies(nn.Module):
         self.layers = nn.Sequential(SaflNetConvolution(2, channels, 3), SaflNetConvolution(channels, width, 3))
         self.gain = nn.Parameter(torch.full((width,), 0.1))  # a decoder that was trained without it stays what it was
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def search(self, pixels: Tensor) -> Tensor:
+        """The evidence in `(B, 3, H, W)`, on the decoder's grid."""
         evidence = self.evidence(pixels) / pixels.new_tensor([1.0, self.usual]).float().view(1, 2, 1, 1)
-        grid = F.avg_pool2d(evidence, DECODER_STRIDE).to(pixels.dtype)
-        return self.gain.view(1, -1, 1, 1) * self.layers(grid)
+        return F.avg_pool2d(evidence, DECODER_STRIDE).to(pixels.dtype)
+
+    def forward(self, evidence: Tensor) -> Tensor:
+        return self.gain.view(1, -1, 1, 1) * self.layers(evidence)
 
 
 class SaflNetConvolution(nn.Sequential):
@@ -137,7 +142,8 @@ class SaflNetDecoder(nn.Module):
         )
         self.smooth = nn.ModuleList(SaflNetConvolution(width, width, 3) for _ in channels)
         self.residuals = SaflNetResiduals(config.residual_channels) if config.residual_channels else None
-        self.copies = self.moved_copies = None
+        self.copies: SaflNetCopies | None = None
+        self.moved_copies: SaflNetCopies | None = None
         if config.copy_channels:
             self.copies = SaflNetCopies(self_similarity, 10.0, config.copy_channels, width)
             self.moved_copies = SaflNetCopies(moved_copies, 20.0, config.copy_channels, width)
@@ -145,7 +151,16 @@ class SaflNetDecoder(nn.Module):
         self.refine = SaflNetConvolution(width, width, 3)
         self.classifier = nn.Conv2d(width, 1, 1)
 
-    def forward(self, features: Sequence[Tensor], pixels: Tensor) -> Tensor:
+    @property
+    def searches(self) -> list[SaflNetCopies]:
+        """What looks for copies; empty if nothing does."""
+        return [search for search in (self.copies, self.moved_copies) if search is not None]
+
+    def find_copies(self, pixels: Tensor) -> list[Tensor]:
+        """What each search finds in `(B, 3, H, W)`: `(B, 2, H/4, W/4)`."""
+        return [search.search(pixels) for search in self.searches]
+
+    def forward(self, features: Sequence[Tensor], pixels: Tensor, evidence: Sequence[Tensor]) -> Tensor:
         folded = [F.pixel_unshuffle(f, fold) if fold > 1 else f for f, fold in zip(features, self.folds, strict=True)]
         levels = [lateral(feature) for lateral, feature in zip(self.lateral, folded, strict=True)]
         for fine in reversed(range(len(levels) - 1)):
@@ -155,9 +170,8 @@ class SaflNetDecoder(nn.Module):
         if self.residuals is not None:
             gathered.append(self.residuals(pixels))
         mixed = self.mix(torch.cat(gathered, 1))
-        for copies in (self.copies, self.moved_copies):
-            if copies is not None:
-                mixed = mixed + copies(pixels)
+        for search, found in zip(self.searches, evidence, strict=True):
+            mixed = mixed + search(found)
         return self.classifier(self.refine(mixed))
 
 
@@ -327,8 +341,8 @@ class SaflNetForImageForgeryLocalization(SaflNetPreTrainedModel):
         check_inputs(pixel_values, labels)
         size = pixel_values.shape[-2:]
         padded = pad_reflect(pixel_values, self.config.size_divisor)
-        features = dict(zip(self.encoder.strides, self.encoder(padded), strict=True))
-        logits = _to_pixels(self.decoder([features[stride] for stride in self.config.level_strides], padded), size)
+        features, grid = self._decode(padded)
+        logits = _to_pixels(grid, size)
         image_logits = self._classify(features[32], logits)
         output = SaflNetOutput(logits=logits, image_logits=image_logits)
         if labels is None:
@@ -343,6 +357,16 @@ class SaflNetForImageForgeryLocalization(SaflNetPreTrainedModel):
         if self.config.semantic_weight and (self.training or self.semantic_benchmark is not None):
             terms |= self._semantic_terms(features[32], padded, labels, targets)
         return self._add_objective(output, terms, outline)
+
+    def _decode(self, padded: Tensor) -> tuple[dict[int, Tensor], Tensor]:
+        """Levels by their stride, and logits on the decoder's grid; of several views, their means."""
+        sides = VIEWS[: 1 if self.training else self.config.views]
+        pixels, *evidence = (_to_views(maps, sides) for maps in (padded, *self.decoder.find_copies(padded)))
+        features = dict(zip(self.encoder.strides, self.encoder(pixels), strict=True))
+        logits = self.decoder([features[stride] for stride in self.config.level_strides], pixels, evidence)
+        return {stride: _mean_of_views(level, sides) for stride, level in features.items()}, _mean_of_views(
+            logits, sides
+        )
 
     def _classify(self, deepest: Tensor, logits: Tensor) -> Tensor:
         """Image logits from the deepest level, or (Cls#0 of the paper) from the mean of the pixel scores."""
@@ -443,6 +467,18 @@ def _resize(hidden: Tensor, like: Tensor) -> Tensor:
     if hidden.shape[-2:] == like.shape[-2:]:
         return hidden
     return F.interpolate(hidden, like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _to_views(maps: Tensor, sides: Sequence[tuple[int, ...]]) -> Tensor:
+    """`(B, C, h, w)` to `(V * B, C, h, w)`, each view flipped along its sides."""
+    return torch.cat([maps.flip(along) for along in sides]) if len(sides) > 1 else maps
+
+
+def _mean_of_views(maps: Tensor, sides: Sequence[tuple[int, ...]]) -> Tensor:
+    """`(V * B, C, h, w)`, flipped back, to `(B, C, h, w)`."""
+    if len(sides) == 1:
+        return maps
+    return torch.stack([view.flip(along) for view, along in zip(maps.chunk(len(sides)), sides, strict=True)]).mean(0)
 
 
 def _to_pixels(logits: Tensor, size: torch.Size) -> Tensor:
