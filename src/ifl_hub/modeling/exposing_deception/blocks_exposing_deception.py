@@ -24,11 +24,16 @@ class _SoundInitialisation(PreTrainedModel):
 
 
 class ExposingDeceptionEfficientNet(_SoundInitialisation, EfficientNetModel):
-    """EfficientNet as a block; a `squeeze_expansion_ratio` of 0 drops squeeze-and-excitation, as Lite models do."""
+    """EfficientNet as a block.
+
+    A `squeeze_expansion_ratio` of 0 drops squeeze-and-excitation, as Lite models do, a `hidden_dim` of 0 the top layer.
+    """
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.pooler = nn.AdaptiveAvgPool2d(1)  # the stock one refuses maps wider than the network's last layer
+        if config.hidden_dim == 0:
+            self.encoder.top_conv = self.encoder.top_bn = self.encoder.top_activation = nn.Identity()
         if config.squeeze_expansion_ratio == 0:
             for block in self.encoder.blocks:
                 block.squeeze_excite = nn.Identity()

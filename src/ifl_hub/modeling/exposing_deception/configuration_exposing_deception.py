@@ -56,13 +56,17 @@ class ExposingDeceptionConfig(IflConfig):
 
     Args:
         backbone_config: Configuration of one local information block: a name of `BACKBONES`, or that of any model of
-            transformers whose `last_hidden_state` is a map `(B, d, h, w)`.
+            transformers whose `last_hidden_state` is a map `(B, d, h, w)`. An EfficientNet with `hidden_dim` 0 has no
+            top layer.
         num_local_blocks: n, at least 2. Every block is a full network of its own and sees the whole face.
         backbone_norm_momentum: Share of a new batch in the running statistics of the blocks' batch normalisation.
             transformers' own values for EfficientNet (0.99) and MobileNetV1 (0.9997) keep little but the last batch.
         frozen_layers: So many of the first layers of every block (its stem counts as one) are not trained and keep
             their statistics: for pre-trained blocks and few faces. The paper trains all (0).
-        fusion_hidden_sizes: Widths of the fusion layer f_g between the n features and the global one.
+        standardize_features: Whether the z_i are brought to mean 0 and variance 1 before all heads, channel by channel:
+            where the blocks are frozen, little else can. Not in the paper.
+        fusion_hidden_sizes: Widths of the fusion layer f_g between the n features and the global one; none make it
+            linear.
         fusion_dropout: After each hidden layer of f_g, in [0, 1).
         classifier_dropout: Before the classifier of the global feature, in [0, 1).
         use_lil: Whether training has L_LIL (eq. 8) and with it the n leave-one-out heads.
@@ -102,6 +106,7 @@ class ExposingDeceptionConfig(IflConfig):
     num_local_blocks: int = 4
     backbone_norm_momentum: int | float = 0.1
     frozen_layers: int = 0
+    standardize_features: bool = False
     fusion_hidden_sizes: list[int] | tuple[int, ...] = (1000, 500)
     fusion_dropout: int | float = 0.5
     classifier_dropout: int | float = 0.5
@@ -126,10 +131,8 @@ class ExposingDeceptionConfig(IflConfig):
             raise ValueError(f"num_local_blocks must be at least 2, got {self.num_local_blocks}")
         if self.frozen_layers < 0:
             raise ValueError(f"frozen_layers must be at least 0, got {self.frozen_layers}")
-        if not self.fusion_hidden_sizes or min(self.fusion_hidden_sizes) < 1:
-            raise ValueError(
-                f"fusion_hidden_sizes needs one or more widths of at least 1, got {list(self.fusion_hidden_sizes)}"
-            )
+        if min(self.fusion_hidden_sizes, default=1) < 1:
+            raise ValueError(f"fusion_hidden_sizes must be widths of at least 1, got {list(self.fusion_hidden_sizes)}")
         for name in ("fusion_dropout", "classifier_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")

@@ -115,6 +115,7 @@ class ExposingDeceptionForImageClassification(ExposingDeceptionPreTrainedModel):
         count, labels = config.num_local_blocks, config.num_labels
         self.local_blocks = nn.ModuleList(_build_block(config) for _ in range(count))
         width = _feature_width(config)
+        self.standardize = nn.BatchNorm1d(count * width, affine=False) if config.standardize_features else nn.Identity()
         self.fusion = ExposingDeceptionFusion(config, count * width, width)
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = nn.Linear(width, labels)
@@ -162,8 +163,8 @@ class ExposingDeceptionForImageClassification(ExposingDeceptionPreTrainedModel):
 
     def classify_maps(self, maps: Sequence[Tensor]) -> ExposingDeceptionOutput:
         """From the blocks' maps to every prediction; no field that needs labels is filled in."""
-        local_features = torch.stack([features.mean((2, 3)) for features in maps], dim=1)
-        joint = local_features.flatten(1)
+        joint = self.standardize(torch.cat([features.mean((2, 3)) for features in maps], dim=1))
+        local_features = joint.unflatten(1, (len(maps), -1))
         global_features = self.fusion(joint)
         joint_logits = leave_one_out_logits = None
         if self.config.use_lil or self.config.use_gil:
@@ -290,6 +291,8 @@ def _first_layers(block: nn.Module, count: int) -> list[nn.Module]:
 
 def _is_cut_off(name: str, block: nn.Module) -> bool:
     """Whether a weight belongs to a layer of EfficientNet that comes after the block's last."""
+    if name.startswith("encoder.top_"):
+        return isinstance(block.get_submodule("encoder.top_conv"), nn.Identity)
     layer = re.match(r"encoder\.blocks\.(\d+)\.", name)
     return layer is not None and int(layer[1]) >= len(_layers(block)) - 1
 

