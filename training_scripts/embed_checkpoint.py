@@ -3,7 +3,7 @@ r"""Turn a finished run into an embedded checkpoint: weights, processor with its
     python training_scripts/embed_checkpoint.py runs/sumi-ifl-small --name sumi-ifl-small --recipe sumi_ifl_small \
         --pictures DIR --about training_scripts/about_sumi_ifl.json --revision $(git rev-parse --short HEAD)
 
-With --average-with FOLDER the weights are the mean of the run's and of that folder's, such as what the run started from.
+With --average-with FOLDER weights are the mean of the run's and that folder's, such as what the run started from.
 Its scores come afterwards: make_leaderboard.py --data measures them, write_cards.py states them.
 """
 
