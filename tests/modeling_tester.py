@@ -340,7 +340,7 @@ class ModelTesterMixin:
     def test_unknown_options_are_refused_with_the_allowed_ones(self):
         for name, kind in self.own_fields().items():
             if typing.get_origin(kind) is Literal:
-                allowed = ".*".join(f"'{option}'" for option in typing.get_args(kind))
+                allowed = ".*".join(repr(option) for option in typing.get_args(kind))
                 with pytest.raises(Exception, match=rf"(?s){name}.*{allowed}"):
                     self.config_class(**{name: "no-such-option"})
 

@@ -39,6 +39,7 @@ def test_every_ablation_of_a_paper_has_its_file():
         *("sumi_ifl_losses", "safl_net_plugins", "ncl_losses", "ncl_patches", "ncl_weights"),
         *("diff_forensics_losses", "diff_forensics_timestep", "diff_forensics_pretraining"),
         *("exposing_deception_losses", "exposing_deception_backbones", "exposing_deception_blocks"),
+        "exposing_deception_frozen",
     }
     page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in page for name in SHIPPED)

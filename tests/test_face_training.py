@@ -211,7 +211,10 @@ def test_mistakes_in_a_recipe_are_said(folder, tmp_path):
         build_task(recipe(options={"samples": "self-blended"})).build_data(Sources((tmp_path,)))
 
 
-@pytest.mark.parametrize("name", ["exposing_deception_paper", "exposing_deception_small", "exposing_deception_lite0"])
+FACE_RECIPES = ("paper", "small", "lite0", "frozen")
+
+
+@pytest.mark.parametrize("name", [f"exposing_deception_{name}" for name in FACE_RECIPES])
 def test_shipped_recipes_are_tasks(name):
     task = build_task(load_recipe(name))
     assert isinstance(task, FaceClassificationTask)

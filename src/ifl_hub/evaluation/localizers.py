@@ -81,6 +81,8 @@ def model_localizer(name: str, folder: Path, weights_sha256: str) -> NamedLocali
     preprocessing = json.loads(processor.to_json_string())
     for operating_point in ("threshold", "score_threshold"):  # the maps do not depend on where they are cut
         preprocessing.pop(operating_point)
+    if preprocessing["score_source"] == "detection_head":  # the only source once: what was measured then stays valid
+        preprocessing.pop("score_source")
     return NamedLocalizer(name, _settings(weights_sha256, preprocessing), lambda: _load_model(name, folder))
 
 

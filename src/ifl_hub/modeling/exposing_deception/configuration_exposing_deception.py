@@ -65,6 +65,8 @@ class ExposingDeceptionConfig(IflConfig):
             their statistics: for pre-trained blocks and few faces. The paper trains all (0).
         standardize_features: Whether the z_i are brought to mean 0 and variance 1 before all heads, channel by channel:
             where the blocks are frozen, little else can. Not in the paper.
+        mirrored_view: Whether a prediction is the mean of the face's and its mirror image's. Training sees one view, as
+            the paper does everywhere.
         fusion_hidden_sizes: Widths of the fusion layer f_g between the n features and the global one; none make it
             linear.
         fusion_dropout: After each hidden layer of f_g, in [0, 1).
@@ -107,6 +109,7 @@ class ExposingDeceptionConfig(IflConfig):
     backbone_norm_momentum: int | float = 0.1
     frozen_layers: int = 0
     standardize_features: bool = False
+    mirrored_view: bool = False
     fusion_hidden_sizes: list[int] | tuple[int, ...] = (1000, 500)
     fusion_dropout: int | float = 0.5
     classifier_dropout: int | float = 0.5

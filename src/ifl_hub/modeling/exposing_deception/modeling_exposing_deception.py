@@ -191,6 +191,9 @@ class ExposingDeceptionForImageClassification(ExposingDeceptionPreTrainedModel):
         """
         check_inputs(pixel_values, None, self.config.backbone.num_channels)
         output = self.classify_maps(self.local_maps(pixel_values))
+        if self.config.mirrored_view and not self.training:
+            mirrored = self.classify_maps(self.local_maps(pixel_values.flip(-1)))
+            output = replace(output, logits=(output.logits + mirrored.logits) / 2)
         if labels is None:
             return output
         _check_labels(labels, output.logits)
