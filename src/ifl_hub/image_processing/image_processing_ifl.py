@@ -20,7 +20,7 @@ from transformers.utils import ModelOutput, TensorType
 
 from .loading import load_image
 from .masks import IGNORED, to_label_map
-from .scoring import calibrate, check_score_reduction, check_score_source, reduce_to_score
+from .scoring import ScoreReduction, ScoreSource, calibrate, check_choice, reduce_to_score
 
 
 class IflImageProcessorKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]  # a TypedDict mypy cannot see
@@ -93,8 +93,8 @@ class IflImageProcessor(PilBackend):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_score_source(score_source)
-        check_score_reduction(score_reduction)
+        check_choice("score_source", score_source, ScoreSource)
+        check_choice("score_reduction", score_reduction, ScoreReduction)
         for name, value in (("temperature", temperature), ("score_temperature", score_temperature)):
             if not 0 < value < math.inf:
                 raise ValueError(f"{name}={value} cannot divide log-odds; choose a positive number, 1 changes nothing")

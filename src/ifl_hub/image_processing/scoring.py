@@ -1,7 +1,7 @@
 """From a probability map to one number: the score of a picture where no detection head gives it."""
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -10,24 +10,14 @@ ScoreSource = Literal["detection_head", "map"]
 _NEAREST = 1e-7  # float32 maps end there
 
 
-def check_score_reduction(reduction: str) -> None:
-    """Reject an unknown reduction early, with the allowed list.
+def check_choice(name: str, value: str, choices: Any) -> None:
+    """Reject an unknown `ScoreReduction` or `ScoreSource` early, with the allowed list.
 
     Raises:
-        ValueError: If `reduction` is none of `ScoreReduction`.
+        ValueError: If `value` is none of `choices`.
     """
-    if reduction not in get_args(ScoreReduction):
-        raise ValueError(f"score_reduction={reduction!r} is unknown; choose from {', '.join(get_args(ScoreReduction))}")
-
-
-def check_score_source(source: str) -> None:
-    """Reject an unknown source early, with the allowed list.
-
-    Raises:
-        ValueError: If `source` is none of `ScoreSource`.
-    """
-    if source not in get_args(ScoreSource):
-        raise ValueError(f"score_source={source!r} is unknown; choose from {', '.join(get_args(ScoreSource))}")
+    if value not in get_args(choices):
+        raise ValueError(f"{name}={value!r} is unknown; choose from {', '.join(get_args(choices))}")
 
 
 def reduce_to_score(probabilities: np.ndarray, reduction: str = "top_1_percent_mean") -> float:
@@ -47,7 +37,7 @@ def reduce_to_score(probabilities: np.ndarray, reduction: str = "top_1_percent_m
         >>> reduce_to_score(np.array([[0.1, 0.9], [0.2, 0.3]], dtype=np.float32), "max")
         0.8999...
     """
-    check_score_reduction(reduction)
+    check_choice("score_reduction", reduction, ScoreReduction)
     if reduction == "mean":
         return float(probabilities.mean(dtype=np.float64))
     if reduction == "max":

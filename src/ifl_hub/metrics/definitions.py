@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ..image_processing.masks import IGNORED
-from ..image_processing.scoring import ScoreReduction, check_score_reduction
+from ..image_processing.scoring import ScoreReduction, check_choice
 from .bins import BinNames
 
 Average = Literal["image", "pooled"]
@@ -96,7 +96,7 @@ class Definition:
             _check_choice(name, getattr(self, name), allowed)
         for name, words in (("threshold", get_args(DataThreshold)), ("score_threshold", ("eer",))):
             object.__setattr__(self, name, _checked_threshold(name, getattr(self, name), words))
-        check_score_reduction(self.score_reduction)
+        check_choice("score_reduction", self.score_reduction, ScoreReduction)
         if self.boundary is not None:
             object.__setattr__(self, "boundary", _checked_boundary(self.boundary))
         if self.ignore_value in (0, 1):

@@ -359,14 +359,13 @@ class SaflNetForImageForgeryLocalization(SaflNetPreTrainedModel):
         return self._add_objective(output, terms, outline)
 
     def _decode(self, padded: Tensor) -> tuple[dict[int, Tensor], Tensor]:
-        """Levels by their stride, and logits on the decoder's grid; of several views, their means."""
+        """The levels that heads and plug-ins read, and logits on the decoder's grid; of several views, their means."""
         sides = VIEWS[: 1 if self.training else self.config.views]
         pixels, *evidence = (_to_views(maps, sides) for maps in (padded, *self.decoder.find_copies(padded)))
         features = dict(zip(self.encoder.strides, self.encoder(pixels), strict=True))
         logits = self.decoder([features[stride] for stride in self.config.level_strides], pixels, evidence)
-        return {stride: _mean_of_views(level, sides) for stride, level in features.items()}, _mean_of_views(
-            logits, sides
-        )
+        read = {stride: _mean_of_views(features[stride], sides) for stride in PLUG_IN_STRIDES}
+        return read, _mean_of_views(logits, sides)
 
     def _classify(self, deepest: Tensor, logits: Tensor) -> Tensor:
         """Image logits from the deepest level, or (Cls#0 of the paper) from the mean of the pixel scores."""
