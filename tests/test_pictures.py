@@ -43,12 +43,16 @@ ALLOWED_LICENCES = {
     "GFDL-1.2-or-later",
     "GPL-2.0-or-later",
     "GPL-3.0-only",
+    "GPL-3.0-or-later",
     "LGPL-2.1-or-later",
     "LGPL-3.0-only",
+    "MIT",
+    "MIT OR Apache-2.0",
     "Apache-2.0 AND BSD-3-Clause",
     "PDDL-1.0",
     "Public-Domain",
     "Kodak-unrestricted",
+    "Unsplash",
     "COCO-Flickr-per-photo",
 }
 SAMPLE_PHOTOS = ["coffee.png", "chelsea.png", "rocket.jpg", "airplane-from-above.jpg"]

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gather_photos import PYPI_MODULES, debian_tree, installed_package_folder
+from gather_photos import PYPI_MODULES, debian_tree, installed_package_folder, npm_tree
 
 from ifl_hub.files import file_sha256, write_atomically
 from ifl_hub.training.pictures import MANIFEST, Picture, Split
@@ -37,6 +37,8 @@ def packaged_pictures(curation: dict[str, Any], debs: Path | None) -> Iterator[d
         with tempfile.TemporaryDirectory() as scratch:
             if manager == "deb":
                 root = debian_tree(name, debs, Path(scratch))
+            elif manager == "npm":
+                root = npm_tree(name, Path(scratch))
             else:
                 root = installed_package_folder(PYPI_MODULES[name])
             for file in chosen["files"]:
