@@ -17,7 +17,7 @@ _MOSAICS = ("RGGB", "GRBG", "GBRG", "BGGR")
 
 
 def plan_history(rng: np.random.Generator, grid: tuple[int, int] | None = None) -> list[Step]:
-    """A photo's life before anyone edits it: sensor, tone, blur or sharpening, noise, and last, nearly always, a JPEG.
+    """A photo's life before anyone edits it: sensor, tone, colours, blur or sharpening, noise, and nearly always a JPEG.
 
     Args:
         rng: The source of every choice.
@@ -28,6 +28,8 @@ def plan_history(rng: np.random.Generator, grid: tuple[int, int] | None = None) 
         steps += _plan_sensor(rng)
     if rng.random() < 0.2:
         steps.append(_plan_tone(rng))
+    if rng.random() < 0.25:
+        steps.append(_plan_colours(rng))
     if rng.random() < 0.25:
         steps.append(_plan_focus(rng))
     if rng.random() < 0.25:
@@ -122,6 +124,13 @@ def draw_kernel(rng: np.random.Generator) -> str:
 def _plan_tone(rng: np.random.Generator) -> Step:
     gamma, contrast = rng.uniform(0.8, 1.25), rng.uniform(0.85, 1.15)
     return {"op": "tone", "gamma": round(float(gamma), 3), "contrast": round(float(contrast), 3)}
+
+
+def _plan_colours(rng: np.random.Generator) -> Step:
+    """Duller, richer or tinted: a few hundred photos must not be known by their colours."""
+    saturation, tint = rng.uniform(0.3, 1.4), rng.uniform(-6, 6, 2)
+    gain = [1.0, *[round(float(saturation), 3)] * 2]
+    return {"op": "lab", "gain": gain, "offset": [0.0, *(round(float(value), 1) for value in tint)]}
 
 
 def _plan_focus(rng: np.random.Generator) -> Step:

@@ -22,7 +22,7 @@ from .patches import (
 from .photos import PhotoPool
 from .regions import draw_box, draw_region
 
-_BACKGROUND, _OBJECT = 0.08, 0.45  # how often a background; else how often a cut-out and not a drawn region
+_BACKGROUND, _OBJECT = 0.08, 0.3  # how often a background; else how often a cut-out and not a drawn region
 _LARGEST = 0.6  # of the canvas, a pasted part's box
 _GREY = 3.0  # mean difference of a pixel's channels in grey levels, below which a picture counts as grey
 _SAME_SCENE = 0.25  # how often a drawn region is from another shot of the same scene: only traces betray it
