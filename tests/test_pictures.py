@@ -52,7 +52,6 @@ ALLOWED_LICENCES = {
     "PDDL-1.0",
     "Public-Domain",
     "Kodak-unrestricted",
-    "Unsplash",
     "COCO-Flickr-per-photo",
 }
 SAMPLE_PHOTOS = ["coffee.png", "chelsea.png", "rocket.jpg", "airplane-from-above.jpg"]
