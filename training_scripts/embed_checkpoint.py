@@ -3,7 +3,6 @@ r"""Turn a finished run into an embedded checkpoint: weights, processor with its
     python training_scripts/embed_checkpoint.py runs/sumi-ifl-small --name sumi-ifl-small --recipe sumi_ifl_small \
         --pictures DIR --about training_scripts/about_sumi_ifl.json --revision $(git rev-parse --short HEAD)
 
-With --average-with FOLDER weights are the mean of the run's and that folder's, such as what the run started from.
 Its scores come afterwards: make_leaderboard.py --data measures them, write_cards.py states them.
 """
 
@@ -17,11 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 from calibrate_checkpoint import calibrate_folder
-from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
 
 import ifl_hub
-from ifl_hub.checkpoints import weights_sha256
 from ifl_hub.data import ForgerySynthesizer
 from ifl_hub.files import file_sha256, write_atomically
 from ifl_hub.hub.description import method_facts
@@ -34,8 +31,8 @@ from ifl_hub.training.sources import photo_pools
 ROOT = Path(__file__).parent.parent
 CHECKPOINTS = ROOT / "src" / "ifl_hub" / "checkpoints"
 SAMPLES = 400
-TOLERANCE = 0.01  # of the mean F1, which 400 forgeries know to about 0.015
 FORGED = {"splicing": 1.0, "copy_move": 1.0, "removal": 0.5}
+TOLERANCE = 0.01  # of the mean F1, which 400 forgeries know to about 0.015
 
 
 def main() -> None:
@@ -46,7 +43,6 @@ def main() -> None:
     parser.add_argument("--recipe", required=True, help="the shipped recipe that the run followed")
     parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="the gathered pictures")
     parser.add_argument("--about", type=Path, required=True, help="JSON with licence and limits")
-    parser.add_argument("--average-with", type=Path, help="checkpoint folder of the same shape")
     parser.add_argument("--revision", required=True, help="git revision of the code that the run used")
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.recipe)
@@ -57,21 +53,12 @@ def main() -> None:
     target.mkdir(exist_ok=True)
     for name in ("config.json", "model.safetensors", "preprocessor_config.json"):
         shutil.copyfile(arguments.run / "final" / name, target / name)
-    if arguments.average_with:
-        average_weights(target, arguments.average_with)
     operating_point, calibration = calibrate(target, arguments.pictures, recipe)
     metadata = describe(target, arguments, recipe, operating_point) | {"calibration": calibration}
     write_atomically(target / "metadata.json", json.dumps(metadata, indent=1, ensure_ascii=False).encode() + b"\n")
     card = render_model_card(target).encode()
     write_atomically(target / "README.md", card)
     write_atomically(ROOT / "model_cards" / f"{arguments.name}.md", card)
-
-
-def average_weights(target: Path, other: Path) -> None:
-    """Replace the target's weights by their mean with another checkpoint's; counters stay as they are."""
-    own, others = (load_file(folder / "model.safetensors") for folder in (target, other))
-    mean = {name: (own[name] + others[name]) / 2 if own[name].is_floating_point() else own[name] for name in own}
-    save_file(mean, target / "model.safetensors", {"format": "pt"})
 
 
 def calibrate(target: Path, pictures: list[Path], recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -88,9 +75,9 @@ def calibrate(target: Path, pictures: list[Path], recipe: Recipe) -> tuple[dict[
 
 @torch.no_grad()
 def centre_mask_threshold(target: Path, samples: ForgerySynthesizer) -> float:
-    """Shift the map's bias so that logit 0 is the highest cut with nearly the best mean F1; returns the shift.
+    """Shift the map's bias so that logit 0 is the highest cut with nearly the best mean F1; print F1 by cut.
 
-    The optimum is flat, and a higher cut raises fewer false alarms on authentic pictures.
+    The optimum is flat, and a higher cut raises fewer false alarms on authentic pictures. Returns the shift.
     """
     model = ifl_hub.AutoModelForImageForgeryLocalization.from_pretrained(target).eval()
     processor = ifl_hub.IflImageProcessor.from_pretrained(target)
@@ -102,8 +89,8 @@ def centre_mask_threshold(target: Path, samples: ForgerySynthesizer) -> float:
         mask = sample["mask"].astype(bool)
         table.append([pixel_f1(logits, mask, threshold=cut) for cut in cuts])
     f1 = np.mean(table, axis=0)
+    print({f"{cut:+.1f}": round(float(value), 4) for cut, value in zip(cuts, f1, strict=True)})
     shift = 0.0 - float(cuts[np.flatnonzero(f1 >= f1.max() - TOLERANCE)[-1]])
-    print({f"{cut:+.1f}": round(float(value), 4) for cut, value in zip(cuts, f1, strict=True) if abs(cut) < 1})
     model.mask_classifier.bias += shift
     model.save_pretrained(target)
     return shift
@@ -129,7 +116,6 @@ def describe(
             "revision": arguments.revision,
             **{name: getattr(recipe, name) for name in ("seed", "steps", "batch_size", "crop_size")},
             "weights_sha256": summary["weights_sha256"],
-            **({"averaged_with": weights_sha256(arguments.average_with)} if arguments.average_with else {}),
             "hardware": summary["hardware"],
             "seconds": summary["seconds_this_run"],
             "torch": summary["torch"],

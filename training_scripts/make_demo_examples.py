@@ -1,6 +1,6 @@
 """Make the demo's examples: pictures whose alteration is known, from public-domain and CC0 photos of scikit-image.
 
-No localization checkpoint was trained on the rocket, the cup or the cat (they are validation pictures).
+No localization checkpoint was trained on the cup or the cat (they are validation pictures).
 
     python training_scripts/make_demo_examples.py
 """
@@ -29,8 +29,8 @@ QUALITY = 93
 def main() -> None:
     """Write pictures and masks; a picture without a mask is untouched."""
     EXAMPLES.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(DOCS / "sample.jpg", EXAMPLES / "rocket.jpg")
-    shutil.copyfile(DOCS / "sample_mask.png", EXAMPLES / "rocket_mask.png")
+    shutil.copyfile(DOCS / "sample.jpg", EXAMPLES / "face.jpg")
+    shutil.copyfile(DOCS / "sample_mask.png", EXAMPLES / "face_mask.png")
     cup, cat, astronaut = (Image.fromarray(photo()) for photo in (data.coffee, data.chelsea, data.astronaut))
     save(*without_spoon(cup), "cup")
     save(*with_another_eye(cat), "cat")

@@ -1,6 +1,7 @@
-"""Make docs/sample.jpg and its mask: a second, smaller rocket beside the real one.
+"""Make docs/sample.jpg and its mask: a cat's face on a table beside a cup of coffee.
 
-The photo (a rocket at night, SpaceX, public domain) comes with scikit-image; no checkpoint was trained on it.
+Both photos (the cup by Rachel Michetti, the cat Chelsea by Stefan van der Walt; CC0) come with scikit-image; no
+checkpoint was trained on them.
 
     python training_scripts/make_sample.py
 """
@@ -12,27 +13,23 @@ from PIL import Image, ImageDraw, ImageFilter
 from skimage import data
 
 DOCS = Path(__file__).parent.parent / "docs"
-# fmt: off
-ROCKET = [(322, 126), (329, 134), (334, 148), (334, 176), (336, 180), (336, 400), (309, 400), (309, 180), (311, 176),
-          (311, 148), (316, 134)]
-# fmt: on
-SCALE = 0.8
-TOP_LEFT = (196, 176)
+FACE = (60, 20, 300, 290)  # box of an ellipse in the photo of the cat
+SCALE = 0.5
+TOP_LEFT = (450, 10)
 
 
 def main() -> None:
-    """Cut the rocket out, scale it, paste it with a soft edge, save once as JPEG."""
-    photo = Image.fromarray(data.rocket())
-    alpha = Image.new("L", photo.size)
-    ImageDraw.Draw(alpha).polygon(ROCKET, fill=255)
+    """Cut the face out, scale it, paste it with a soft edge, save once as JPEG."""
+    cat, pasted = Image.fromarray(data.chelsea()), Image.fromarray(data.coffee())
+    alpha = Image.new("L", cat.size)
+    ImageDraw.Draw(alpha).ellipse(FACE, fill=255)
     box = alpha.getbbox()
     size = tuple(round(side * SCALE) for side in (box[2] - box[0], box[3] - box[1]))
-    rocket = photo.crop(box).resize(size, Image.Resampling.BICUBIC)
+    face = cat.crop(box).resize(size, Image.Resampling.BICUBIC)
     soft = alpha.crop(box).resize(size, Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(0.7))
-    mask = Image.new("L", photo.size)
+    mask = Image.new("L", pasted.size)
     mask.paste(soft, TOP_LEFT)
-    pasted = photo.copy()
-    pasted.paste(rocket, TOP_LEFT, soft)
+    pasted.paste(face, TOP_LEFT, soft)
     pasted.save(DOCS / "sample.jpg", quality=93)
     Image.fromarray(((np.asarray(mask) > 127) * 255).astype(np.uint8)).save(DOCS / "sample_mask.png")
 

@@ -17,7 +17,7 @@ _MOSAICS = ("RGGB", "GRBG", "GBRG", "BGGR")
 
 
 def plan_history(rng: np.random.Generator, grid: tuple[int, int] | None = None) -> list[Step]:
-    """A photo's life before anyone edits it: sensor, tone, colours, blur or sharpening, noise, and nearly always a JPEG.
+    """A photo's life before anyone edits it: sensor, tone, colours, sharpness, noise, and last, nearly always, a JPEG.
 
     Args:
         rng: The source of every choice.

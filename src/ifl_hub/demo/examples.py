@@ -40,7 +40,12 @@ class Example:
 
 
 PHOTOS = (
-    Example("rocket", "Rocket, copied", "The left rocket is a smaller copy of the right one.", "SpaceX, public domain"),
+    Example(
+        "face",
+        "Cup, face pasted",
+        "A cat's face was pasted onto the table.",
+        "Rachel Michetti and Stéfan van der Walt, CC0",
+    ),
     Example("cup", "Cup, spoon removed", "A spoon lay on the saucer; it was painted over.", "Rachel Michetti, CC0"),
     Example("cat", "Cat, eye retouched", "One eye was made larger and blue.", "Stéfan van der Walt, CC0"),
     Example(

@@ -308,7 +308,7 @@ class Trainer:
                 "best_step": self.selection.best_step if self.selection else None,
                 "seconds_this_run": round(seconds),
                 "processes": self.accelerator.num_processes,
-                "hardware": f"{self.accelerator.device.type}, {torch.get_num_threads()} threads, {platform.machine()}",
+                "hardware": _hardware(self.accelerator.device),
                 "torch": torch.__version__,
                 "weights_sha256": file_sha256(final / "model.safetensors"),
             }
@@ -324,6 +324,11 @@ class Trainer:
             self.accelerator.log({name: value for name, value in row.items() if name != "step"}, int(row["step"]))
             if "loss" not in row:  # a validation, which leaves a picture
                 track_picture(self.accelerator, self.output_dir / "validation.png", int(row["step"]))
+
+
+def _hardware(device: torch.device) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return f"{name}, {torch.get_num_threads()} threads, {platform.machine()}"
 
 
 def _computes_bfloat16() -> bool:
