@@ -31,8 +31,8 @@ from ifl_hub.hub.description import method_facts
 from ifl_hub.hub.model_card import render_model_card
 from ifl_hub.image_processing import FaceImageProcessor
 from ifl_hub.training import Recipe, load_recipe
-from ifl_hub.training.face_classification import listed_faces
-from ifl_hub.training.pictures import load_manifest, manifest_table
+from ifl_hub.training.face_classification import listed_faces, pictures_with_faces
+from ifl_hub.training.pictures import manifest_table
 
 ROOT = Path(__file__).parent.parent
 CHECKPOINTS = ROOT / "src" / "ifl_hub" / "checkpoints"
@@ -181,7 +181,7 @@ def describe(
             "seconds": summary["seconds_this_run"],
             "torch": summary["torch"],
         },
-        "training_data": manifest_table(load_manifest(str(recipe.pictures))),
+        "training_data": manifest_table(pictures_with_faces(str(recipe.pictures))),
         "scores": scores,
     }
 

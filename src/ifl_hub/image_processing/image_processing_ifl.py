@@ -6,7 +6,7 @@ forensic signal. By default nothing is resized or padded: the pixels the camera 
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -93,8 +93,8 @@ class IflImageProcessor(PilBackend):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_choice("score_source", score_source, ScoreSource)
-        check_choice("score_reduction", score_reduction, ScoreReduction)
+        check_choice("score_source", score_source, get_args(ScoreSource))
+        check_choice("score_reduction", score_reduction, get_args(ScoreReduction))
         for name, value in (("temperature", temperature), ("score_temperature", score_temperature)):
             if not 0 < value < math.inf:
                 raise ValueError(f"{name}={value} cannot divide log-odds; choose a positive number, 1 changes nothing")

@@ -10,14 +10,14 @@ ScoreSource = Literal["detection_head", "map"]
 _NEAREST = 1e-7  # float32 maps end there
 
 
-def check_choice(name: str, value: str, choices: Any) -> None:
-    """Reject an unknown `ScoreReduction` or `ScoreSource` early, with the allowed list.
+def check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    """Reject an unknown word early, with the allowed list.
 
     Raises:
-        ValueError: If `value` is none of `choices`.
+        ValueError: If `value` is none of `allowed`.
     """
-    if value not in get_args(choices):
-        raise ValueError(f"{name}={value!r} is unknown; choose from {', '.join(get_args(choices))}")
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is unknown; choose from {', '.join(allowed)}")
 
 
 def reduce_to_score(probabilities: np.ndarray, reduction: str = "top_1_percent_mean") -> float:
@@ -37,7 +37,7 @@ def reduce_to_score(probabilities: np.ndarray, reduction: str = "top_1_percent_m
         >>> reduce_to_score(np.array([[0.1, 0.9], [0.2, 0.3]], dtype=np.float32), "max")
         0.8999...
     """
-    check_choice("score_reduction", reduction, ScoreReduction)
+    check_choice("score_reduction", reduction, get_args(ScoreReduction))
     if reduction == "mean":
         return float(probabilities.mean(dtype=np.float64))
     if reduction == "max":

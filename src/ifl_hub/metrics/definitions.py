@@ -93,10 +93,10 @@ class Definition:
 
     def __post_init__(self) -> None:
         for name, allowed in _CLOSED.items():
-            _check_choice(name, getattr(self, name), allowed)
+            check_choice(name, getattr(self, name), allowed)
         for name, words in (("threshold", get_args(DataThreshold)), ("score_threshold", ("eer",))):
             object.__setattr__(self, name, _checked_threshold(name, getattr(self, name), words))
-        check_choice("score_reduction", self.score_reduction, ScoreReduction)
+        check_choice("score_reduction", self.score_reduction, get_args(ScoreReduction))
         if self.boundary is not None:
             object.__setattr__(self, "boundary", _checked_boundary(self.boundary))
         if self.ignore_value in (0, 1):
@@ -126,14 +126,9 @@ def check_same_definition(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
         raise ValueError(f"counts of another definition ({', '.join(differing)} differ): count again under this one")
 
 
-def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} is unknown; choose from {', '.join(allowed)}")
-
-
 def _checked_threshold(name: str, value: Any, words: tuple[str, ...]) -> float | str:
     if isinstance(value, str):
-        _check_choice(name, value, words)
+        check_choice(name, value, words)
         return value
     if not isinstance(value, numbers.Real) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name}={value} is no probability; give a number in [0, 1] or one of {', '.join(words)}")

@@ -20,7 +20,7 @@ from ..files import write_atomically
 from ..image_processing import FaceImageProcessor
 from ..metrics import DetectionAccumulator
 from ..processes import map_over_processes
-from .pictures import Split, find_pictures, load_manifest
+from .pictures import Picture, Split, find_pictures, load_manifest
 from .pretrained import encoder_folder
 from .recipe import RECIPES, Recipe
 from .sources import ENDLESS, Sources
@@ -197,6 +197,16 @@ def mixup(pixels: Tensor, labels: Tensor, share: float, classes: int = 2) -> tup
     return share * pixels + (1 - share) * pixels.roll(1, 0), share * soft + (1 - share) * soft.roll(1, 0)
 
 
+def pictures_with_faces(manifest: str | Path) -> list[Picture]:
+    """The manifest's pictures that show a face of `FACES`: all that training on listed faces sees."""
+    shown = {row["sha256"] for row in _listed()}
+    return [picture for picture in load_manifest(manifest) if picture.sha256 in shown]
+
+
+def _listed() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in FACES.read_text(encoding="utf-8").splitlines()]
+
+
 def listed_faces(folders: Sequence[Path], manifest: str | Path, split: Split) -> list[Face]:
     """The faces of `FACES` in the photos of one split that lie in the folders.
 
@@ -208,9 +218,8 @@ def listed_faces(folders: Sequence[Path], manifest: str | Path, split: Split) ->
     paths = {
         picture.sha256: path for picture, path in find_pictures(folders, load_manifest(manifest), split).paths.items()
     }
-    rows = [json.loads(line) for line in FACES.read_text(encoding="utf-8").splitlines()]
     faces = []
-    for row in rows:
+    for row in _listed():
         if row["sha256"] in paths:
             left, top, right, bottom = map(float, row["box"])
             faces.append(Face(paths[row["sha256"]], box=(left, top, right, bottom)))
